@@ -1,0 +1,54 @@
+# Hearthwatch: `make` lists what there is to make. Only Python 3.11 or newer and make are assumed.
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # one .venv is set up by one process at a time
+.SUFFIXES:
+
+PY := .venv/bin/python
+PHOTO ?= src/hearthwatch/adapter/pictures/astronaut.jpg
+OUT ?= out
+export PYTHON UV UPGRADE
+
+# An environment that was copied here with the project, or whose Python is gone, counts as none.
+ifneq ($(shell test -x $(PY) && cat .venv/.home 2>/dev/null),$(shell pwd -P))
+STALE := stale
+endif
+
+.PHONY: help run install test test-all check bench lock clean stale
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
+
+run: .venv/.base ## set up, then analyse PHOTO="a.jpg b.jpg" (or a picture of ours) into OUT=out
+	@$(PY) -m hearthwatch analyze --out "$(OUT)" $(PHOTO)
+
+install: .venv/.base ## set up .venv with the hearthwatch command in it
+	@echo "Installed: .venv/bin/hearthwatch --help"
+
+test: check ## set up, run the checks, then the first tier of tests
+	@$(PY) -m pytest -q -m "not slow"
+
+test-all: .venv/.dev ## set up, then run every test, the slow ones too
+	@$(PY) -m pytest -q
+
+check: .venv/.dev ## ruff, mypy --strict, import layers, links in the documents
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy --strict src tests benchmarks tools
+	@.venv/bin/lint-imports
+	@$(PY) tools/check_links.py
+
+bench: .venv/.dev ## run the benchmarks
+	@$(PY) -m benchmarks
+
+lock: ## resolve requirements/*.lock afresh (UPGRADE=1: newest versions)
+	@tools/lock.sh
+
+clean: ## remove .venv and every cache (results in out/ stay)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	@find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.base: requirements/base.lock pyproject.toml $(STALE)
+	@tools/setup.sh base
+
+.venv/.dev: requirements/dev.lock pyproject.toml $(STALE)
+	@tools/setup.sh dev

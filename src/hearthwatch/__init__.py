@@ -1,0 +1,3 @@
+"""Hearthwatch: a home camera's picture becomes an assessed event."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,90 @@
+"""The contract of a model file: an adapter turns images into results, given a way to run its graph.
+
+An adapter does arithmetic on arrays. It opens no file, reads no setting, writes no log and imports no engine.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hearthwatch.adapter.spec import Scope, Spec
+from hearthwatch.artifacts.description import Description
+from hearthwatch.vision.boxes import Box
+from hearthwatch.vision.crops import crop
+from hearthwatch.vision.image import Image
+from hearthwatch.vision.preprocess import to_batch
+
+Array = npt.NDArray[np.generic]
+Tensors = Mapping[str, Array]
+#: One call of the network: named arrays in, named arrays out.
+Run = Callable[[Tensors], Mapping[str, Array]]
+
+
+class Result(Protocol):
+    """What every result can do."""
+
+    def to_context_string(self) -> str:
+        """The result as lines of a prompt."""
+        ...
+
+
+R = TypeVar("R")
+
+
+class Adapter(ABC, Generic[R]):
+    """One model: its spec, and the way from images to results.
+
+    Args:
+        description: the weight file that the graph comes from: preprocessing, class names, card.
+
+    Raises:
+        WeightsInvalid: the file cannot be what this model needs.
+    """
+
+    SPEC: ClassVar[Spec]
+
+    def __init__(self, description: Description) -> None:
+        self.description = description
+        self.input = description.input
+
+    @abstractmethod
+    def predict(self, images: Sequence[Image], run: Run) -> list[R]:
+        """N images to N results. Coordinates in a result are picture pixels. N may be 0."""
+
+    def for_boxes(self, image: Image, boxes: Sequence[Box], run: Run) -> Sequence[object | None]:
+        """One answer per box of one picture; None where the model finds nothing for a box.
+
+        Models of scope `crop` look at each box by itself. Models of scope `frame` look once and override `associate`.
+
+        Raises:
+            BadBox: a box outside the picture.
+        """
+        if self.SPEC.scope is Scope.CROP:
+            return self.predict([crop(image, box, margin=self.SPEC.margin) for box in boxes], run)
+        return self.associate(self.predict([image], run)[0], boxes)
+
+    def associate(self, result: R, boxes: Sequence[Box]) -> Sequence[object | None]:
+        """The part of a picture's result that belongs to each box."""
+        return [result] * len(boxes)
+
+
+class ImageNetwork(Adapter[R]):
+    """The common case: one graph with one image input."""
+
+    def preprocess(self, images: Sequence[Image]) -> Tensors:
+        """N images to the graph's input: (N, 3, H, W) or (N, H, W, 3), as the `InputSpec` says."""
+        return {self.input.name: to_batch(images, self.input)}
+
+    @abstractmethod
+    def postprocess(self, outputs: Tensors, images: Sequence[Image]) -> list[R]:
+        """The graph's outputs for N images to N results."""
+
+    def predict(self, images: Sequence[Image], run: Run) -> list[R]:
+        if not images:
+            return []
+        return self.postprocess(run(self.preprocess(images)), images)

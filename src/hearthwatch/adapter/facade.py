@@ -1,0 +1,112 @@
+"""`Model`: the base of the documented classes (`PoseEstimator`, `PersonReID` …) for use without a server.
+
+It alone joins settings, weights, engines and adapter; the classes add their documented verbs and nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from hearthwatch.adapter.base import Adapter
+from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.adapter.spec import Spec
+from hearthwatch.settings import Settings, read_settings
+from hearthwatch.vision.decode import PictureLike, to_image
+
+R = TypeVar("R")
+
+
+def options_from(settings: Settings, *specs: Spec) -> LoadOptions:
+    """What the environment says about loading these models."""
+    variables = {spec.name: value for spec in specs if (value := settings.model_path(spec.path_variables))}
+    return LoadOptions(
+        models_dir=settings.models_dir,
+        cache_dir=settings.cache_dir,
+        device=settings.device,
+        precision=settings.precision,
+        variables=variables,
+    )
+
+
+class Model(Generic[R]):
+    """One model with its weights, on one device.
+
+    Args:
+        model_path: a weight file or a folder with one; None asks the documented variable, then the models directory.
+        device: auto, cpu, gpu, npu or cuda:N; None asks `HEARTHWATCH_DEVICE`.
+        use_tensorrt: has no effect without an NVIDIA GPU; `get_backend_info` says what runs.
+    """
+
+    ADAPTER: ClassVar[type[Adapter[Any]]]
+
+    def __init__(
+        self,
+        model_path: str | PathLike[str] | None = None,
+        device: str | None = None,
+        use_tensorrt: bool | None = None,
+    ) -> None:
+        self._path = None if model_path is None else Path(model_path)
+        self._device = device
+        self._use_tensorrt = use_tensorrt
+        self._loaded: LoadedModel | None = None
+        self._lock = threading.Lock()
+
+    def load_model(self) -> Self:
+        """Find the weights and load them; a loaded model stays as it is.
+
+        Raises:
+            WeightsMissing: no weights; the message has every place looked at.
+            WeightsInvalid: the file or its card is refused.
+            LoadFailed: no engine could load it.
+        """
+        self._ready()
+        return self
+
+    def load(self) -> Self:
+        """The same as `load_model`."""
+        return self.load_model()
+
+    def unload(self) -> None:
+        """Give the memory back. The next call loads again; unloading twice is harmless."""
+        with self._lock:
+            loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            loaded.close()
+
+    def get_backend_info(self) -> dict[str, Any]:
+        """What runs: `backend` (openvino or onnxruntime here), device, precision, and why not the others."""
+        loaded = self._ready()
+        info = loaded.info
+        passed_over = [{"backend": name, "reason": reason} for name, reason in loaded.passed_over]
+        if self._use_tensorrt:
+            passed_over.insert(0, {"backend": "tensorrt", "reason": "this version has no TensorRT engine"})
+        return {
+            "backend": "onnxruntime" if info.engine == "rapidocr" else info.engine,
+            "device": info.device,
+            "precision": info.precision,
+            "version": info.version,
+            "weights": loaded.weights,
+            "passed_over": passed_over,
+            "notes": list(loaded.notes),
+        }
+
+    def _predict(self, images: Sequence[PictureLike]) -> list[R]:
+        return self._ready().predict([to_image(image) for image in images])[0]
+
+    def _ready(self) -> LoadedModel:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = load(self.ADAPTER, self._options())
+            return self._loaded
+
+    def _options(self) -> LoadOptions:
+        spec = self.ADAPTER.SPEC
+        options = options_from(read_settings(), spec)
+        if self._path is not None:
+            options.paths[spec.name] = self._path
+        return options if self._device is None else replace(options, device=self._device)

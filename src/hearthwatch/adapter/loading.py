@@ -1,0 +1,203 @@
+"""From a model's class to something that answers: weights found, file checked, engine chosen, adapter built."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from hearthwatch.adapter.base import Adapter, Array, Tensors
+from hearthwatch.adapter.precision import choose_precision
+from hearthwatch.artifacts.card import Card
+from hearthwatch.artifacts.catalog import entries_for
+from hearthwatch.artifacts.description import Description, WeightsOrigin, describe
+from hearthwatch.artifacts.graph import Graph
+from hearthwatch.artifacts.lookup import FoundWeights, WeightsQuery, find_weights
+from hearthwatch.errors import HearthwatchError, InferenceFailed, WeightsInvalid
+from hearthwatch.runtimes.base import Engine, LoadRequest, Precision, Runtime, RuntimeInfo
+from hearthwatch.runtimes.rapidocr import RapidOCRRuntime
+from hearthwatch.runtimes.select import ENGINES, load_graph, resolve_device
+from hearthwatch.vision.boxes import Box
+from hearthwatch.vision.image import Image
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """Where weights and caches are, and what may run them. Plain values: `settings` is read by the entry points.
+
+    Attributes:
+        models_dir: folder in which weights are looked for.
+        cache_dir: compiled networks and verdicts; None keeps none.
+        device: auto, cpu, gpu, npu or cuda:N.
+        precision: `auto` takes the fastest that the hardware has and whose results agree.
+        paths: explicit weight files or folders by model name.
+        variables: (name, value) of the environment variable that points at a model's weights, by model name.
+        threads: of one call; None leaves it to the engine.
+        engines: in the order in which they are tried.
+    """
+
+    models_dir: Path
+    cache_dir: Path | None = None
+    device: str = "auto"
+    precision: Literal["auto"] | Precision = "auto"
+    paths: dict[str, Path] = field(default_factory=dict)
+    variables: dict[str, tuple[str, str]] = field(default_factory=dict)
+    threads: int | None = None
+    engines: Sequence[Engine] = ENGINES
+
+
+@dataclass(slots=True)
+class Timings:
+    """Milliseconds of one call: `infer` inside the engine, `arithmetic` before and after it."""
+
+    infer_ms: float = 0.0
+    arithmetic_ms: float = 0.0
+
+    @property
+    def inference_time_ms(self) -> float:
+        """Preprocessing, network and postprocessing, as CONTRACT.md defines it."""
+        return self.infer_ms + self.arithmetic_ms
+
+
+class LoadedModel:
+    """An adapter with its runtime: answers until it is closed. Safe to call from several threads at once."""
+
+    def __init__(
+        self, adapter: Adapter[Any], runtime: Runtime, passed_over: Sequence[tuple[str, str]], notes: Sequence[str] = ()
+    ) -> None:
+        self.adapter = adapter
+        self.runtime = runtime
+        self.passed_over = tuple(passed_over)
+        self.notes = tuple(notes)
+
+    @property
+    def info(self) -> RuntimeInfo:
+        """What runs."""
+        return self.runtime.info
+
+    @property
+    def weights(self) -> WeightsOrigin:
+        """Whether its answers come from real, sample or custom weights."""
+        return self.adapter.description.weights
+
+    def predict(self, images: Sequence[Image]) -> tuple[list[Any], Timings]:
+        """N images to N results, with the time it took.
+
+        Raises:
+            InferenceFailed: the engine or the decoding of its answer failed.
+        """
+        return self._timed(lambda run: self.adapter.predict(images, run))
+
+    def for_boxes(self, image: Image, boxes: Sequence[Box]) -> tuple[list[Any], Timings]:
+        """One answer per box, with the time it took.
+
+        Raises:
+            BadBox: a box outside the picture.
+            InferenceFailed: the engine or the decoding of its answer failed.
+        """
+        return self._timed(lambda run: list(self.adapter.for_boxes(image, boxes, run)))
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.runtime.close()
+
+    def _timed(self, call: Any) -> tuple[list[Any], Timings]:
+        timings = Timings()
+
+        def run(inputs: Tensors) -> dict[str, Array]:
+            started = time.perf_counter()
+            try:
+                return self.runtime.run(inputs)
+            finally:
+                timings.infer_ms += (time.perf_counter() - started) * 1000
+
+        started = time.perf_counter()
+        try:
+            results = call(run)
+        except HearthwatchError:
+            raise
+        except Exception as error:
+            name = self.adapter.SPEC.name
+            raise InferenceFailed(f"{name} failed: {type(error).__name__}: {error}") from error
+        timings.arithmetic_ms = (time.perf_counter() - started) * 1000 - timings.infer_ms
+        return results, timings
+
+
+def load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedModel:
+    """Find, check and load one model.
+
+    Raises:
+        WeightsMissing: no weights; the message has every place looked at.
+        WeightsInvalid: the file or its card is refused.
+        LoadFailed: no engine could load it.
+        SettingsError: a device that does not exist.
+    """
+    spec = adapter_class.SPEC
+    if spec.bundled:
+        adapter = adapter_class(bundled_description(adapter_class))
+        return LoadedModel(adapter, RapidOCRRuntime(options.threads), ())
+    found = find(adapter_class, options)
+    description = describe_found(adapter_class, found)
+    for conflict in description.conflicts:
+        _log.warning("card model=%s file=%s conflict=%s", spec.name, found.path.name, conflict)
+    adapter = adapter_class(description)
+    request = LoadRequest(
+        path=found.path,
+        digest=description.graph.digest,
+        bytes=description.graph.bytes,
+        outputs=tuple(tensor.name for tensor in description.graph.outputs),
+        device=resolve_device(options.device),
+        cache_dir=options.cache_dir,
+        threads=options.threads,
+    )
+    request, notes = choose_precision(adapter, request, options.precision, options.engines)
+    selection = load_graph(request, options.engines)
+    return LoadedModel(adapter, selection.runtime, selection.passed_over, notes)
+
+
+def find(adapter_class: type[Adapter[Any]], options: LoadOptions) -> FoundWeights:
+    """Where the model's weights are.
+
+    Raises:
+        WeightsMissing: nowhere.
+        WeightsAmbiguous: two files claim to be them.
+    """
+    spec = adapter_class.SPEC
+    return find_weights(
+        WeightsQuery.for_model(spec.name, spec.aliases, spec.path_variables),
+        explicit=options.paths.get(spec.name),
+        variable=options.variables.get(spec.name),
+        models_dir=options.models_dir,
+    )
+
+
+def describe_found(adapter_class: type[Adapter[Any]], found: FoundWeights) -> Description:
+    """Check the file that was found and resolve its preprocessing.
+
+    Raises:
+        WeightsInvalid: a checkpoint, or a file or card that is refused.
+    """
+    spec = adapter_class.SPEC
+    if found.kind != "onnx":
+        raise WeightsInvalid(
+            f"{found.path} is a checkpoint, and this version runs ONNX files: export it "
+            f"(Ultralytics: `yolo export model={found.path.name} format=onnx`) and put the .onnx beside it"
+        )
+    return describe(found.path, spec.input, weights=_origin(spec.name, found))
+
+
+def bundled_description(adapter_class: type[Adapter[Any]]) -> Description:
+    """The description of networks that come inside an installed package."""
+    graph = Graph(Path("(bundled)"), "", 0, (), (), {})
+    return Description(graph, Card(), adapter_class.SPEC.input, weights="real")
+
+
+def _origin(model: str, found: FoundWeights) -> WeightsOrigin:
+    """Real where the models directory or the catalog vouches for the file; a file that the user names is custom."""
+    known = {entry.file for entry in entries_for(model)}
+    return "real" if found.how == "models directory" or found.path.name in known else "custom"

@@ -1,0 +1,126 @@
+"""Which arithmetic a network runs in: the fastest that the hardware has and with which the model's results agree.
+
+bfloat16 and float16 are only used after the model's own `Agreement` held on real pictures against float32. The verdict
+is kept on disk, so it is paid for once per weight file, engine version and machine. Where the pictures give no evidence
+(a network that finds nothing in them in either precision), the model stays in float32 and says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from hearthwatch.adapter.base import Adapter
+from hearthwatch.errors import LoadFailed
+from hearthwatch.runtimes.base import Engine, LoadRequest, Precision
+from hearthwatch.runtimes.select import fastest_precision, load_graph, with_precision
+from hearthwatch.vision.decode import decode
+from hearthwatch.vision.image import Image
+
+Asked = Literal["auto"] | Precision
+
+#: Part of the verdict's key: raise it when a model's decoding changes what its results mean.
+VERDICT_VERSION = 1
+
+
+def choose_precision(
+    adapter: Adapter[Any], request: LoadRequest, asked: Asked, engines: Sequence[Engine]
+) -> tuple[LoadRequest, tuple[str, ...]]:
+    """The request in the precision to load, and sentences on why.
+
+    Args:
+        adapter: the model, which judges its own results.
+        request: where to load from; its precision is ignored.
+        asked: `auto`, or a precision that the user insists on (then nothing is compared).
+        engines: in the order in which they are tried.
+    """
+    if asked != "auto":
+        return with_precision(request, asked), (f"{asked} because it was asked for",)
+    fastest = fastest_precision(request, engines)
+    if fastest == "f32":
+        return with_precision(request, "f32"), ()
+    verdict = _kept(_verdict_path(adapter, request, fastest)) or _judge(adapter, request, fastest, engines)
+    precision: Precision = fastest if verdict["agrees"] else "f32"
+    return with_precision(request, precision), (str(verdict["reason"]),)
+
+
+def verification_pictures() -> list[Image]:
+    """Real photographs that come with the package: a person, upright and mirrored, and a part of her."""
+    data = importlib.resources.files("hearthwatch.adapter").joinpath("pictures/astronaut.jpg").read_bytes()
+    whole = decode(data)
+    rows, columns = whole.pixels.shape[:2]
+    upper = whole.pixels[: rows // 2, columns // 8 : columns * 3 // 4]
+    return [whole, Image.of(whole.pixels[:, ::-1]), Image.of(upper)]
+
+
+def _judge(
+    adapter: Adapter[Any], request: LoadRequest, precision: Precision, engines: Sequence[Engine]
+) -> dict[str, Any]:
+    agreement = adapter.SPEC.agreement
+    pictures = verification_pictures()
+    try:
+        reference = _results(adapter, with_precision(request, "f32"), engines, pictures)
+        candidate = _results(adapter, with_precision(request, precision), engines, pictures)
+    except LoadFailed as error:
+        return {"agrees": False, "reason": f"f32: {precision} could not be tried ({error})"}
+    value = agreement.judge(reference, candidate)
+    if value is None:
+        verdict = {"agrees": False, "reason": f"f32: the verification pictures give no evidence for {precision}"}
+    else:
+        agrees = value >= agreement.at_least
+        word = f"{agreement.name} {value:.4f}, at least {agreement.at_least:g} needed"
+        verdict = {"agrees": agrees, "reason": f"{precision if agrees else 'f32'}: {precision} against f32 has {word}"}
+    _keep(_verdict_path(adapter, request, precision), verdict)
+    return verdict
+
+
+def _results(
+    adapter: Adapter[Any], request: LoadRequest, engines: Sequence[Engine], pictures: Sequence[Image]
+) -> list[Any]:
+    runtime = load_graph(request, engines).runtime
+    try:
+        return adapter.predict(pictures, runtime.run)
+    finally:
+        runtime.close()
+
+
+def _verdict_path(adapter: Adapter[Any], request: LoadRequest, precision: Precision) -> Path | None:
+    if request.cache_dir is None:
+        return None
+    # The processor decides how an engine rounds, the spec decides what the pixels are.
+    facts = [VERDICT_VERSION, adapter.SPEC.name, request.digest, request.device, precision, platform.processor(),
+             platform.machine(), _engine_versions(), repr(adapter.input)]  # fmt: skip
+    key = hashlib.sha256(orjson.dumps(facts)).hexdigest()[:32]
+    return request.cache_dir / "precision" / f"{adapter.SPEC.name}-{key}.json"
+
+
+def _engine_versions() -> list[str]:
+    from importlib.metadata import version
+
+    return [version("openvino"), version("onnxruntime")]
+
+
+def _kept(path: Path | None) -> dict[str, Any] | None:
+    if path is None or not path.is_file():
+        return None
+    try:
+        verdict = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None  # a damaged verdict is measured again
+    usable = isinstance(verdict, dict) and isinstance(verdict.get("agrees"), bool) and "reason" in verdict
+    return verdict if usable else None
+
+
+def _keep(path: Path | None, verdict: dict[str, Any]) -> None:
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(orjson.dumps(verdict))
+    partial.replace(path)

@@ -1,0 +1,63 @@
+"""`Spec`: what a model says about itself, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from hearthwatch.adapter.agreement import Agreement
+from hearthwatch.vision.inputs import InputSpec
+
+
+class Scope(StrEnum):
+    """What a model looks at."""
+
+    FRAME = "frame"  #: the whole picture, once; its findings are associated with the boxes
+    CROP = "crop"  #: one crop per detection
+
+
+class Priority(IntEnum):
+    """Who loads first and leaves last."""
+
+    CRITICAL = 1
+    HIGH = 2
+    MEDIUM = 3
+    LOW = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One model.
+
+    Attributes:
+        name: the canonical name (preload lists, metrics, `/health`).
+        title: what it does, for people.
+        scope: what it looks at.
+        priority: its place when memory is short.
+        triggers: detection classes that deserve it; empty for models that are asked for by name.
+        declared_mb: memory that the documentation states, the first guess until it is measured.
+        input: the documented preprocessing, used where neither card nor file says otherwise.
+        agreement: when two engines or precisions agree on this model.
+        aliases: old spellings that are accepted.
+        variables: the documented environment variables for its weights; `HEARTHWATCH_<NAME>_MODEL_PATH` where none is.
+        margin: share of a box's size that a crop shows around it.
+        bundled: its networks come inside an installed package, so there is no weight file to find.
+    """
+
+    name: str
+    title: str
+    scope: Scope
+    priority: Priority
+    triggers: tuple[str, ...]
+    declared_mb: int
+    input: InputSpec
+    agreement: Agreement
+    aliases: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    margin: float = 0.0
+    bundled: bool = False
+
+    @property
+    def path_variables(self) -> tuple[str, ...]:
+        """The variables that may point at its weights, in order."""
+        return self.variables or (f"HEARTHWATCH_{self.name.upper()}_MODEL_PATH",)

@@ -1,0 +1,126 @@
+"""Cards: what a weight file says about itself, in `NAME.json` beside it.
+
+A card is data from outside: unknown keys inside `input` and `outputs` are refused (a misspelt one would silently change
+the answer), unknown keys at the top level are kept out and reported. `docs/cards.md` shows the format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from hearthwatch.errors import WeightsInvalid
+from hearthwatch.vision.inputs import Color, DType, Interpolation, Layout, Resize
+
+#: A card is a page of text; a file of megabytes is something else.
+MAX_CARD_BYTES = 1 << 20
+#: The largest class index that a card may name (ImageNet-21k has 21,843 classes).
+MAX_CLASS_INDEX = 99_999
+
+Triple = tuple[float, float, float]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CardInput(_Part):
+    """The whole description of the network's input.
+
+    Where a card has an `input`, its pixel arithmetic is complete: a missing `scale`, `mean` or `std` is 1, 0 and 1, not
+    the model's default, because the card speaks of another network than the default does.
+    """
+
+    name: str | None = None
+    size: tuple[int, int] | None = None
+    layout: Layout | None = None
+    color: Color | None = None
+    dtype: DType | None = None
+    scale: float = Field(default=1.0, gt=0)
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
+    resize: Resize | None = None
+    interpolation: Interpolation | None = None
+
+    @field_validator("size")
+    @classmethod
+    def _sane(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        # 8192 px is far above any network here; a larger one is a typing error that would eat the memory.
+        if size is not None and not all(1 <= side <= 8192 for side in size):
+            raise ValueError(f"size {list(size)} must be (height, width) of 1 to 8192 px")
+        return size
+
+    @field_validator("std")
+    @classmethod
+    def _not_zero(cls, std: Triple) -> Triple:
+        if min(std) <= 0:
+            raise ValueError("std must be above 0")
+        return std
+
+
+class CardOutput(_Part):
+    """One output by its role: the tensor's name, what it holds, the factor that brings it to its unit."""
+
+    name: str
+    kind: Literal["probabilities", "logits"] | None = None
+    scale: float | None = None
+    classes: tuple[str, ...] | None = None
+
+
+class Card(BaseModel):
+    """A card, checked. Class indices are expanded: `[[152, 269]]` is the inclusive range."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    model: str | None = None
+    license: str | None = None
+    source: str | None = None
+    weights: Literal["real", "sample", "custom"] | None = None
+    input: CardInput | None = None
+    outputs: Mapping[str, CardOutput] = Field(default_factory=dict)
+    head: str | None = None
+    names: tuple[str, ...] | None = None
+    classes: Mapping[str, tuple[int, ...]] = Field(default_factory=dict)
+    space: str | None = None
+    near: Literal["small", "large"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_ranges(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("classes"), dict):
+            data = {**data, "classes": {key: _expand(key, value) for key, value in data["classes"].items()}}
+        return data
+
+
+def read_card(path: Path) -> Card:
+    """Read and check one card.
+
+    Raises:
+        WeightsInvalid: not JSON, too large, or a field that does not hold; the message names file, field and value.
+    """
+    try:
+        if path.stat().st_size > MAX_CARD_BYTES:
+            raise WeightsInvalid(f"card {path} has {path.stat().st_size} bytes; allowed {MAX_CARD_BYTES}")
+        return Card.model_validate(orjson.loads(path.read_bytes()))
+    except OSError as error:
+        raise WeightsInvalid(f"card {path} cannot be read: {error}") from error
+    except orjson.JSONDecodeError as error:
+        raise WeightsInvalid(f"card {path} is not JSON: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole card"
+        raise WeightsInvalid(f"card {path}: {where}: {first['msg']} (got {first['input']!r})") from error
+
+
+def _expand(name: str, value: Any) -> tuple[int, ...]:
+    indices: list[int] = []
+    for item in value if isinstance(value, list) else [value]:
+        low, high = item if isinstance(item, list) and len(item) == 2 else (item, item)
+        if not (isinstance(low, int) and isinstance(high, int) and 0 <= low <= high <= MAX_CLASS_INDEX):
+            raise ValueError(f"class {name!r}: {item!r} is neither an index nor an inclusive range [low, high]")
+        indices.extend(range(low, high + 1))
+    return tuple(indices)

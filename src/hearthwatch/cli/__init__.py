@@ -1,0 +1,53 @@
+"""The command line: `hearthwatch`, also `python -m hearthwatch`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from hearthwatch import __version__
+from hearthwatch.cli import models
+from hearthwatch.cli.analyze import analyze
+from hearthwatch.errors import HearthwatchError
+
+#: DESIGN.md: 0 done, 1 some inputs failed, 2 wrong usage, 3 no usable weights.
+EXIT_SOME_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Turn a home camera's picture into an assessed event, on this machine.",
+)
+app.command()(analyze)
+app.add_typer(models.app, name="models")
+
+
+@app.callback()
+def _root(
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="More log lines (-v, -vv).")] = 0,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        sys.stdout.write(f"hearthwatch {__version__}\n")
+        raise typer.Exit
+    levels = (logging.ERROR, logging.INFO, logging.DEBUG)
+    logging.basicConfig(level=levels[min(verbose, 2)], stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one sentence on stderr, never a traceback."""
+    try:
+        app()
+    except HearthwatchError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(EXIT_SOME_FAILED)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(EXIT_INTERRUPTED)

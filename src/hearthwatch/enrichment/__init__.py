@@ -1,0 +1,6 @@
+"""One picture's detections: select, run, isolate failures, collect."""
+
+from hearthwatch.enrichment.enrich import DetectionEnrichment, PictureEnrichment, enrich_picture
+from hearthwatch.enrichment.runner import ModelCall, Outcome, Runner
+
+__all__ = ["DetectionEnrichment", "ModelCall", "Outcome", "PictureEnrichment", "Runner", "enrich_picture"]

@@ -1,0 +1,149 @@
+"""Every error that Hearthwatch raises on purpose, as one tree.
+
+    HearthwatchError
+    ├── InputError                what the caller sent
+    │   ├── ImageError
+    │   │   ├── NotAnImage
+    │   │   ├── ImageTruncated
+    │   │   ├── ImageTooLarge
+    │   │   └── UnsupportedImage
+    │   ├── BadBox
+    │   └── UnknownDetectionType
+    ├── UnknownModel
+    ├── SettingsError             an environment variable or option that cannot hold
+    ├── WeightsError              what is on disk
+    │   ├── WeightsMissing
+    │   ├── WeightsAmbiguous
+    │   └── WeightsInvalid        a graph, a checkpoint or a card that we do not load
+    ├── PullError                 a download that could not be completed
+    ├── LoadFailed                no engine could load the network
+    ├── InferenceFailed           a loaded network did not answer
+    └── DeadlineExceeded
+
+`code` is the stable word of an error on the wire and in reports; the message is a sentence for a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class HearthwatchError(Exception):
+    """Base of every error raised on purpose."""
+
+    code = "internal"
+
+
+class InputError(HearthwatchError):
+    """The caller sent something that cannot be used."""
+
+    code = "bad_input"
+
+
+class ImageError(InputError):
+    """The bytes are not a picture that we accept."""
+
+    code = "not_an_image"
+
+
+class NotAnImage(ImageError):
+    """The bytes are no picture of a known format, or are corrupt."""
+
+
+class ImageTruncated(ImageError):
+    """The picture ends before its data does."""
+
+    code = "image_truncated"
+
+
+class ImageTooLarge(ImageError):
+    """Over the byte or pixel limit; the message has the limit and the actual value."""
+
+    code = "image_too_large"
+
+
+class UnsupportedImage(ImageError):
+    """A picture, but of a format or kind that is not accepted."""
+
+    code = "unsupported_media_type"
+
+
+class BadBox(InputError):
+    """A box that is not finite, inverted, empty or outside its picture; the message shows it."""
+
+    code = "bad_box"
+
+
+class UnknownDetectionType(InputError):
+    """A detection type that no model is selected for; the message lists the known ones."""
+
+    code = "unknown_detection_type"
+
+
+class UnknownModel(HearthwatchError):
+    """No model of that name; the message lists the names."""
+
+    code = "unknown_model"
+
+
+class SettingsError(HearthwatchError):
+    """An environment variable or an option whose value cannot be used."""
+
+    code = "bad_settings"
+
+
+class WeightsError(HearthwatchError):
+    """Weights that are absent or that we refuse."""
+
+    code = "load_failed"
+
+
+class WeightsMissing(WeightsError):
+    """No weights for a model.
+
+    Args:
+        model: the canonical name.
+        looked_at: every place that was tried, in order.
+        remedy: the command or the step that puts the weights in place.
+    """
+
+    code = "weights_missing"
+
+    def __init__(self, model: str, looked_at: Sequence[str], remedy: str) -> None:
+        self.model = model
+        self.looked_at = tuple(looked_at)
+        self.remedy = remedy
+        places = "; ".join(self.looked_at) or "nowhere (no path and no models directory)"
+        super().__init__(f"no weights for {model}. Looked at: {places}. {remedy}")
+
+
+class WeightsAmbiguous(WeightsError):
+    """Two files claim the same model, and nothing says which one is meant."""
+
+
+class WeightsInvalid(WeightsError):
+    """A weight file or its card is malformed, unsafe, or contradicts itself."""
+
+
+class PullError(HearthwatchError):
+    """A download was refused or could not be completed; what was there before is untouched."""
+
+    code = "pull_failed"
+
+
+class LoadFailed(HearthwatchError):
+    """No allowed engine could load the network; the message has each engine's reason."""
+
+    code = "load_failed"
+
+
+class InferenceFailed(HearthwatchError):
+    """A loaded network raised, or answered with something that cannot be decoded."""
+
+    code = "internal"
+
+
+class DeadlineExceeded(HearthwatchError):
+    """Nobody waits for the answer any more."""
+
+    code = "deadline_exceeded"

@@ -1,0 +1,5 @@
+"""Models in memory."""
+
+from hearthwatch.hosting.local import LocalRunner
+
+__all__ = ["LocalRunner"]

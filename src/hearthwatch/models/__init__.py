@@ -1,0 +1,68 @@
+"""One file, one model. `MODELS` lists them; a new model is a file, a row here and a row in the catalog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hearthwatch.adapter.base import Adapter
+from hearthwatch.errors import UnknownModel
+from hearthwatch.models.face_detector import FaceAdapter, FaceDetector, FaceResult
+from hearthwatch.models.license_plate_detector import LicensePlateDetector, PlateDetectorAdapter
+from hearthwatch.models.person_reid import (
+    DEFAULT_SIMILARITY_THRESHOLD,
+    EMBEDDING_DIMENSION,
+    OSNET_INPUT_HEIGHT,
+    OSNET_INPUT_WIDTH,
+    PersonReID,
+    ReIDAdapter,
+    ReIDResult,
+)
+from hearthwatch.models.plate_ocr import LicensePlateResult, PlateOCR, PlateOCRAdapter
+from hearthwatch.models.pose_estimator import Keypoint, PoseAdapter, PoseEstimator, PoseResult
+from hearthwatch.models.yolo26 import Detection, DetectorAdapter, ObjectDetector
+
+PersonReidentifier = PersonReID
+
+#: Every model's adapter, in the order in which `models list` shows them.
+MODELS: tuple[type[Adapter[Any]], ...] = (
+    DetectorAdapter,
+    PoseAdapter,
+    ReIDAdapter,
+    FaceAdapter,
+    PlateDetectorAdapter,
+    PlateOCRAdapter,
+)
+
+__all__ = [
+    "DEFAULT_SIMILARITY_THRESHOLD",
+    "EMBEDDING_DIMENSION",
+    "MODELS",
+    "OSNET_INPUT_HEIGHT",
+    "OSNET_INPUT_WIDTH",
+    "Detection",
+    "FaceDetector",
+    "FaceResult",
+    "Keypoint",
+    "LicensePlateDetector",
+    "LicensePlateResult",
+    "ObjectDetector",
+    "PersonReID",
+    "PersonReidentifier",
+    "PlateOCR",
+    "PoseEstimator",
+    "PoseResult",
+    "ReIDResult",
+    "get_model",
+]
+
+
+def get_model(name: str) -> type[Adapter[Any]]:
+    """The model of that canonical name or alias.
+
+    Raises:
+        UnknownModel: none; the message lists the names.
+    """
+    for model in MODELS:
+        if name in (model.SPEC.name, *model.SPEC.aliases):
+            return model
+    raise UnknownModel(f"there is no model {name!r}; the models are {', '.join(m.SPEC.name for m in MODELS)}")

@@ -1,0 +1,216 @@
+"""Pose estimator: the 17 COCO key points of each person, and the posture they form.
+
+Network  YOLOv8n-pose (Ultralytics, 2023); YOLO11 and YOLO26 pose files have the same interface.
+Weights  Xenova/yolov8n-pose and others, AGPL-3.0.
+Input    the whole picture, letterboxed to 640 x 640, RGB, 0..1. On tight crops of persons it reaches OKS 0.71, on the
+         frame 0.85, so it sees the frame and its skeletons are associated with the boxes.
+Output   (N, 56, 8400): box, score, 17 x (x, y, confidence); or (N, 300, 57) end-to-end.
+Limits   See `vision.posture` for what key points can and cannot tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hearthwatch.adapter.agreement import Agreement
+from hearthwatch.adapter.base import ImageNetwork, Tensors
+from hearthwatch.adapter.facade import Model
+from hearthwatch.adapter.spec import Priority, Scope, Spec
+from hearthwatch.artifacts.description import Description
+from hearthwatch.errors import WeightsInvalid
+from hearthwatch.vision.boxes import Box, iou
+from hearthwatch.vision.decode import PictureLike
+from hearthwatch.vision.image import Float, Image
+from hearthwatch.vision.inputs import InputSpec
+from hearthwatch.vision.keypoints import COCO_KEYPOINTS, oks
+from hearthwatch.vision.letterbox import Letterbox
+from hearthwatch.vision.posture import SUSPICIOUS_POSTURES, classify_posture
+from hearthwatch.vision.yolo import YoloHead, decode_yolo
+
+#: Persons below it are not decoded: the exporter's documented default.
+MIN_CONFIDENCE = 0.25
+#: A skeleton belongs to a box when their boxes overlap by this much. Detector and pose network draw the same person
+#: with an IoU of 0.8 and more; half of that leaves room for occlusion and keeps neighbours apart.
+MIN_IOU = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoint:
+    """One joint, in picture pixels, with the network's confidence in 0..1."""
+
+    name: str
+    x: float
+    y: float
+    confidence: float
+
+    @property
+    def conf(self) -> float:
+        """The same as `confidence`."""
+        return self.confidence
+
+
+@dataclass(frozen=True, slots=True)
+class PoseResult:
+    """One person's pose.
+
+    Attributes:
+        keypoints: the 17 COCO key points in their order; empty where no person was found.
+        posture: one of the posture words of `vision.posture`.
+        confidence: of the person, 0..1; 0 where none was found.
+        alerts: what deserves attention (`crouching`, `arms_raised`, `suspicious_pose` …).
+        bbox: of the person, xyxy in picture pixels; None where none was found.
+    """
+
+    keypoints: tuple[Keypoint, ...] = ()
+    posture: str = "unknown"
+    confidence: float = 0.0
+    alerts: tuple[str, ...] = ()
+    bbox: Box | None = None
+
+    @property
+    def pose_class(self) -> str:
+        """The same as `posture`."""
+        return self.posture
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether the posture is one of `SUSPICIOUS_POSTURES`."""
+        return self.posture in SUSPICIOUS_POSTURES
+
+    def to_context_string(self) -> str:
+        """The pose as a prompt's lines."""
+        lines = [f"Pose: {self.pose_class} (confidence: {self.confidence:.0%})"]
+        if self.is_suspicious:
+            lines.append("  [ALERT: Suspicious posture detected]")
+        return "\n".join(lines)
+
+    def as_array(self) -> Float:
+        """(17, 3) x, y, confidence; (0, 3) where no person was found."""
+        return np.array([(k.x, k.y, k.confidence) for k in self.keypoints], np.float32).reshape(-1, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Poses:
+    """All persons of one picture, most confident first."""
+
+    persons: tuple[PoseResult, ...]
+
+    def to_context_string(self) -> str:
+        """All persons' poses as a prompt's lines."""
+        return "\n".join(person.to_context_string() for person in self.persons) or "Pose: no person found"
+
+
+def _oks(reference: Poses, candidate: Poses) -> float | None:
+    """Worst best OKS of the reference's persons; their numbers must be equal."""
+    first, second = ([p for p in r.persons if p.confidence >= 0.5] for r in (reference, candidate))
+    if not first and not second:
+        return None
+    if len(first) != len(second):
+        return 0.0
+    return min(max(_similarity(a, b) for b in second) for a in first)
+
+
+def _similarity(a: PoseResult, b: PoseResult) -> float:
+    # Halves the box: COCO's area is the person's mask, about half of the box.
+    area = a.bbox.area / 2 if a.bbox else 1.0
+    return oks(b.as_array(), a.as_array(), area)
+
+
+SPEC = Spec(
+    name="pose_estimator",
+    title="Pose estimator",
+    scope=Scope.FRAME,
+    priority=Priority.HIGH,
+    triggers=("person",),
+    declared_mb=300,
+    input=InputSpec("images", (640, 640), scale=1 / 255, resize="letterbox"),
+    agreement=Agreement("OKS", 0.95, _oks),
+    aliases=("pose",),
+    variables=("POSE_MODEL_PATH",),
+)
+
+
+class PoseAdapter(ImageNetwork[Poses]):
+    """YOLO pose heads: graphs and arithmetic only."""
+
+    SPEC = SPEC
+
+    def __init__(self, description: Description) -> None:
+        super().__init__(description)
+        file, outputs = description.graph.path.name, description.graph.outputs
+        if len(outputs) != 1:
+            raise WeightsInvalid(f"{file} has {len(outputs)} outputs; a YOLO pose network has 1")
+        self.output = outputs[0].name
+        extra = 3 * len(COCO_KEYPOINTS)
+        self.head = YoloHead.of(outputs[0].shape, names=len(description.class_names), extra=extra, file=file)
+
+    def postprocess(self, outputs: Tensors, images: Sequence[Image]) -> list[Poses]:
+        """(N, 56, anchors) or (N, 300, 57) to the persons of N pictures, in picture pixels."""
+        raw = np.asarray(outputs[self.output], dtype=np.float32)
+        return [self._decode(rows, image) for rows, image in zip(raw, images, strict=True)]
+
+    def associate(self, result: Poses, boxes: Sequence[Box]) -> Sequence[PoseResult | None]:
+        """Each box's skeleton by overlap, best pairs first, each skeleton once; None for a box without one."""
+        answers: list[PoseResult | None] = [None] * len(boxes)
+        if not result.persons or not boxes:
+            return answers
+        persons = np.array([person.bbox for person in result.persons], np.float32)
+        overlaps = iou(np.array(boxes, np.float32), persons)
+        while overlaps.max() >= MIN_IOU:
+            box, person = np.unravel_index(int(overlaps.argmax()), overlaps.shape)
+            answers[int(box)] = result.persons[int(person)]
+            overlaps[box, :] = overlaps[:, person] = 0.0
+        return answers
+
+    def _decode(self, raw: Float, image: Image) -> Poses:
+        found = decode_yolo(raw, self.head, min_confidence=MIN_CONFIDENCE)
+        letterbox = Letterbox.fit(image.region, self.input.size)
+        boxes = letterbox.boxes_to_picture(found.boxes)
+        joints = found.extra.reshape(-1, len(COCO_KEYPOINTS), 3)
+        points = letterbox.to_picture(joints[..., :2])
+        return Poses(
+            tuple(
+                _person(np.concatenate([xy, joint[:, 2:]], axis=1), Box(*box), score)
+                for xy, joint, box, score in zip(points, joints, boxes.tolist(), found.scores.tolist(), strict=True)
+            )
+        )
+
+
+def _person(keypoints: Float, box: Box, score: float) -> PoseResult:
+    posture = classify_posture(keypoints)
+    named = zip(COCO_KEYPOINTS, keypoints.tolist(), strict=True)
+    return PoseResult(
+        keypoints=tuple(Keypoint(name, x, y, min(max(confidence, 0.0), 1.0)) for name, (x, y, confidence) in named),
+        posture=posture.name,
+        confidence=score,
+        alerts=posture.alerts,
+        bbox=box,
+    )
+
+
+class PoseEstimator(Model[Poses]):
+    """Estimate poses: `PoseEstimator("yolov8n-pose.onnx").estimate_pose("photo.jpg").posture`."""
+
+    ADAPTER = PoseAdapter
+
+    def estimate_pose(self, image: PictureLike) -> PoseResult:
+        """The most confident person's pose; posture `unknown` with confidence 0 where there is no person."""
+        return self.estimate_poses_batch([image])[0]
+
+    def estimate_poses_batch(self, images: Sequence[PictureLike]) -> list[PoseResult]:
+        """As `estimate_pose`, for N pictures."""
+        return [poses.persons[0] if poses.persons else PoseResult() for poses in self._predict(images)]
+
+    def estimate(self, image: PictureLike) -> dict[str, Any]:
+        """All persons: `{poses: [{keypoints, confidence, posture}]}`; `arms_raised` where both arms are."""
+        return {"poses": [_as_dict(person) for person in self._predict([image])[0].persons]}
+
+
+def _as_dict(person: PoseResult) -> dict[str, Any]:
+    posture = "arms_raised" if "arms_raised" in person.alerts else person.posture
+    keypoints = [{"name": k.name, "x": k.x, "y": k.y, "confidence": k.confidence} for k in person.keypoints]
+    return {"keypoints": keypoints, "confidence": person.confidence, "posture": posture}

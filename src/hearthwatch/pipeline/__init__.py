@@ -1,0 +1,25 @@
+"""Batches of detections become everything that is known about them."""
+
+from hearthwatch.pipeline.pipeline import EnrichmentPipeline
+from hearthwatch.pipeline.results import (
+    DetectionInput,
+    EnrichmentError,
+    EnrichmentResult,
+    EnrichmentStatus,
+    EnrichmentTrackingResult,
+)
+from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
+
+EnhancedEnrichmentPipeline = EnrichmentPipeline
+
+__all__ = [
+    "ANIMAL_CLASSES",
+    "VEHICLE_CLASSES",
+    "DetectionInput",
+    "EnhancedEnrichmentPipeline",
+    "EnrichmentError",
+    "EnrichmentPipeline",
+    "EnrichmentResult",
+    "EnrichmentStatus",
+    "EnrichmentTrackingResult",
+]

@@ -1,0 +1,171 @@
+"""`EnrichmentPipeline`: a batch of detections to everything that is known about them.
+
+Detections are grouped by picture, each picture is decoded once, and one failure costs only its own part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from typing import Any
+
+from hearthwatch.enrichment.enrich import PictureEnrichment, enrich_picture
+from hearthwatch.enrichment.runner import Runner
+from hearthwatch.errors import BadBox, HearthwatchError, ImageError, InputError
+from hearthwatch.pipeline.results import (
+    DetectionInput,
+    EnrichmentError,
+    EnrichmentResult,
+    EnrichmentStatus,
+    EnrichmentTrackingResult,
+)
+from hearthwatch.vision.boxes import clamp_box
+from hearthwatch.vision.decode import PictureLike, read_picture
+from hearthwatch.vision.picture import Picture
+
+Detections = Sequence[DetectionInput | Mapping[str, Any]]
+
+
+class EnrichmentPipeline:
+    """Enriches detections with whatever models the runner offers.
+
+    Args:
+        runner: this process, remote services, or both.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def enrich_batch(
+        self, detections: Detections, images: Mapping[str | None, Picture | PictureLike], camera_id: str | None = None
+    ) -> EnrichmentResult:
+        """As `enrich_batch_with_tracking`, without the account of models; empty where nothing was attempted."""
+        tracked = await self.enrich_batch_with_tracking(detections, images, camera_id)
+        return tracked.data or EnrichmentResult()
+
+    async def enrich_batch_with_tracking(
+        self, detections: Detections, images: Mapping[str | None, Picture | PictureLike], camera_id: str | None = None
+    ) -> EnrichmentTrackingResult:
+        """Enrich detections and say which models answered and which failed.
+
+        Args:
+            detections: `DetectionInput` or the documented dictionaries.
+            images: detection id to the picture that its box refers to; None is the whole frame, for all others.
+            camera_id: filled in where a detection names no camera.
+
+        Raises:
+            InputError: detections that cannot be read, or two with one id. A bad box or picture is one of `errors`.
+        """
+        started = time.perf_counter()
+        subjects = [_with_camera(DetectionInput.of(value, i), camera_id) for i, value in enumerate(detections)]
+        if len({subject.id for subject in subjects}) != len(subjects):
+            raise InputError("two detections of the batch have the same id")
+        result = EnrichmentResult()
+        groups = _group(subjects, images, result)
+        enriched = await asyncio.gather(*(enrich_picture(self._runner, pic, found) for pic, found in groups))
+        for part in enriched:
+            _merge(result, part)
+        result.processing_time_ms = (time.perf_counter() - started) * 1000
+        return _track(result, enriched)
+
+
+def _with_camera(subject: DetectionInput, camera_id: str | None) -> DetectionInput:
+    return replace(subject, camera=camera_id) if subject.camera is None and camera_id is not None else subject
+
+
+def _group(
+    subjects: Sequence[DetectionInput], images: Mapping[str | None, Picture | PictureLike], result: EnrichmentResult
+) -> list[tuple[Picture, list[DetectionInput]]]:
+    """Detections by their picture, boxes in its pixels and inside it; what does not fit is an error of its own."""
+    pictures: dict[str | None, Picture | ImageError] = {}
+    groups: dict[int, tuple[Picture, list[DetectionInput]]] = {}
+    for subject in subjects:
+        key = subject.id if subject.id in images else None
+        if key not in images:
+            _fail(result, subject.id, InputError(f"detection {subject.id} has no picture"))
+            continue
+        if key not in pictures:
+            pictures[key] = _open(images[key])
+        picture = pictures[key]
+        if isinstance(picture, ImageError):
+            _fail(result, subject.id, picture)
+            continue
+        try:
+            width, height = picture.size
+            moved = subject.in_picture(width, height)
+            inside = replace(moved, bbox=clamp_box(moved.bbox, width, height))
+        except (BadBox, ImageError) as error:
+            _fail(result, subject.id, error)
+            continue
+        groups.setdefault(id(picture), (picture, []))[1].append(inside)
+    return list(groups.values())
+
+
+def _open(value: Picture | PictureLike) -> Picture | ImageError:
+    try:
+        if isinstance(value, Picture):
+            return value
+        if isinstance(value, bytes):
+            return Picture(value)
+        if isinstance(value, (str, PathLike)):
+            return Picture(read_picture(value))
+        return Picture.of(value)
+    except ImageError as error:
+        return error
+
+
+def _merge(result: EnrichmentResult, part: PictureEnrichment) -> None:
+    for key, detection in part.detections.items():
+        found = detection.results
+        if "pose_estimator" in found:
+            result.pose_results[key] = found["pose_estimator"]
+        if "person_reid" in found:
+            result.reid_embeddings[key] = found["person_reid"]
+        if "face_detector" in found:
+            result.face_by_detection[key] = found["face_detector"]
+            result.faces.append(found["face_detector"])
+        if "plate_ocr" in found:
+            confidence = found["license_plate_detector"].confidence
+            plate = replace(found["plate_ocr"], detection_confidence=confidence, vehicle_id=key)
+            result.plate_by_detection[key] = plate
+            result.license_plates.append(plate)
+        if detection.skipped:
+            result.skipped[key] = dict(detection.skipped)
+        for model, error in detection.errors.items():
+            _fail(result, key, error, model)
+
+
+def _fail(result: EnrichmentResult, key: str, error: HearthwatchError, model: str = "pipeline") -> None:
+    result.errors.append(f"{model}: {error}" if model != "pipeline" else str(error))
+    result.structured_errors.append(EnrichmentError(model, key, error.code, str(error)))
+
+
+def _track(result: EnrichmentResult, parts: Sequence[PictureEnrichment]) -> EnrichmentTrackingResult:
+    failed = {model: error for part in parts for model, error in part.failed.items()}
+    succeeded = {model for part in parts for model in part.succeeded} - failed.keys()
+    lost = any(error.model == "pipeline" for error in result.structured_errors)
+    if succeeded:
+        status = EnrichmentStatus.PARTIAL if failed or lost else EnrichmentStatus.FULL
+    else:
+        status = EnrichmentStatus.FAILED if failed or lost else EnrichmentStatus.SKIPPED
+    return EnrichmentTrackingResult(
+        status=status,
+        successful_models=sorted(succeeded),
+        failed_models=sorted(failed),
+        errors={model: str(error) for model, error in sorted(failed.items())},
+        data=result,
+        weights={model: word for part in parts for model, word in part.weights.items()},
+        timings_ms=_sum(part.timings_ms for part in parts),
+        infer_ms=_sum(part.infer_ms for part in parts),
+    )
+
+
+def _sum(parts: Any) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for part in parts:
+        for model, milliseconds in part.items():
+            total[model] = total.get(model, 0.0) + milliseconds
+    return total

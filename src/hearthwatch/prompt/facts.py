@@ -1,0 +1,134 @@
+"""Facts: what is known about one event, each with its confidence and the detection that it belongs to.
+
+A fact never leaves its subject: a resident's face says nothing about the stranger beside him.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from hearthwatch.models import PoseResult
+from hearthwatch.pipeline.results import DetectionInput, EnrichmentResult
+from hearthwatch.prompt.weapons import Weapon, weapons_of
+from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
+
+
+class Importance(IntEnum):
+    """Facts in the order in which a reader needs them; a short prompt loses the last ones first."""
+
+    THREAT = 1
+    POSTURE = 2
+    IDENTITY = 3
+    PRESENCE = 4
+    CONTEXT = 5
+    ABSENT = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that is known.
+
+    Attributes:
+        kind: `weapon`, `posture`, `alert`, `known`, `face`, `plate`, `presence`, `zone`, `dwell`, `absent`.
+        value: the word that rules look at (`crouching`, `confirmed high`, `person` …).
+        text: the fact for a reader.
+        subject: the detection's id; None for the scene.
+        confidence: 0..1 where a network said so.
+        importance: its rank.
+    """
+
+    kind: str
+    value: str
+    text: str
+    subject: str | None
+    confidence: float | None
+    importance: Importance
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All facts of one event, the most important first, and when it was."""
+
+    facts: tuple[Fact, ...]
+    when: datetime | None
+
+    def of(self, subject: str) -> list[Fact]:
+        """The facts of one detection."""
+        return [fact for fact in self.facts if fact.subject == subject]
+
+    def subjects(self, *values: str) -> list[str]:
+        """Ids of the detections of these kinds (`person`, `vehicle`, `animal`, `object`)."""
+        return [f.subject for f in self.facts if f.kind == "presence" and f.value in values and f.subject is not None]
+
+
+def collect_facts(
+    detections: Sequence[DetectionInput], enrichment: EnrichmentResult | None, when: datetime | None
+) -> Scene:
+    """The facts of one event.
+
+    Args:
+        detections: boxes in picture pixels.
+        enrichment: what is known about them; None where nothing was attempted.
+        when: local time of the event; None where nobody knows.
+    """
+    known = enrichment or EnrichmentResult()
+    facts = [_weapon(weapon) for weapon in weapons_of(detections, known.pose_results)]
+    for detection in detections:
+        facts.extend(_of_detection(detection, known))
+    return Scene(tuple(sorted(facts, key=lambda fact: fact.importance)), when)
+
+
+def kind_of(class_name: str) -> str:
+    """`person`, `vehicle`, `animal` or `object`; by equality, never by substring."""
+    if class_name == "person":
+        return "person"
+    if class_name in VEHICLE_CLASSES:
+        return "vehicle"
+    return "animal" if class_name in ANIMAL_CLASSES else "object"
+
+
+def _of_detection(detection: DetectionInput, known: EnrichmentResult) -> Iterator[Fact]:
+    key = detection.id
+    yield Fact("presence", kind_of(detection.class_name), f"{detection.class_name} in view", key,
+               detection.confidence, Importance.PRESENCE)  # fmt: skip
+    if pose := known.pose_results.get(key):
+        yield from _posture(pose, key)
+    if detection.known:
+        yield Fact("known", "asserted", f"known as {detection.known!r}", key, None, Importance.IDENTITY)
+    if face := known.face_by_detection.get(key):
+        yield Fact("face", "visible", "face visible", key, face.confidence, Importance.IDENTITY)
+    if plate := known.plate_by_detection.get(key):
+        yield Fact("plate", plate.text, f"plate reads {plate.text!r}", key, plate.confidence, Importance.IDENTITY)
+    for zone in detection.zones:
+        yield Fact("zone", zone, f"in zone {zone!r}", key, None, Importance.CONTEXT)
+    if detection.dwell_s is not None:
+        yield Fact("dwell", str(detection.dwell_s), f"in view for {detection.dwell_s:.0f} s", key, None,
+                   Importance.CONTEXT)  # fmt: skip
+    for model, reason in known.skipped.get(key, {}).items():
+        yield _absent(model, f"{model} was not run: {reason}", key)
+    for error in known.structured_errors:
+        if error.detection_id == key:
+            yield _absent(error.model, f"{error.model} failed: {error.message}", key)
+
+
+def _posture(pose: PoseResult, key: str) -> Iterator[Fact]:
+    if pose.posture == "unknown":
+        yield _absent("posture", "posture cannot be told: too few joints are visible", key)
+    else:
+        yield Fact("posture", pose.posture, f"posture {pose.posture.replace('_', ' ')}", key, pose.confidence,
+                   Importance.POSTURE)  # fmt: skip
+    if "arms_raised" in pose.alerts:
+        yield Fact("alert", "arms_raised", "both arms raised", key, pose.confidence, Importance.POSTURE)
+
+
+def _absent(value: str, text: str, key: str) -> Fact:
+    return Fact("absent", value, text, key, None, Importance.ABSENT)
+
+
+def _weapon(weapon: Weapon) -> Fact:
+    value = f"{'confirmed' if weapon.confirmed else 'candidate'} {weapon.severity}"
+    text = f"{weapon.class_name} ({weapon.severity}), {weapon.reason}"
+    return Fact("weapon", value, text, weapon.holder, weapon.confidence, Importance.THREAT)

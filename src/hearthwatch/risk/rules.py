@@ -1,0 +1,181 @@
+"""Risk by documented rules: the same facts always give the same score, and every point has its reason.
+
+Each person and vehicle is scored alone, so that a resident never lowers the risk of the stranger beside him; the
+scene's score is its highest subject's, plus a little for company. `docs/decisions/` has the table with its reasons; a
+change of any number raises `VERSION`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime, time
+
+from hearthwatch.prompt.facts import Fact, Scene
+from hearthwatch.risk.assessment import Reason, RiskAssessment, level_of
+
+VERSION = "rules-1"
+
+#: Points for being there at all.
+PRESENCE: Mapping[str, int] = {"person": 20, "vehicle": 5, "animal": 2, "object": 0}
+#: Points for a posture or an alert; the words are those of `vision.posture`.
+POSTURE: Mapping[str, int] = {
+    "hiding": 25,
+    "crawling": 25,
+    "lying_down": 20,  # somebody may need help
+    "crouching": 15,
+    "reaching_up": 10,
+    "arms_raised": 10,
+    "running": 10,
+}
+#: Points for a weapon by its severity. A bat or a crowbar is also a toy and a tool.
+WEAPON_CONFIRMED: Mapping[str, int] = {"critical": 65, "high": 50, "medium": 25}
+WEAPON_CANDIDATE: Mapping[str, int] = {"critical": 30, "high": 20, "medium": 10}
+NIGHT = 15
+NIGHT_BEGINS, NIGHT_ENDS = time(22), time(6)
+#: A visitor rings and leaves; a minute in view is longer than most.
+DWELL, DWELL_FROM_S = 10, 60.0
+COMPANY, COMPANY_AT_MOST = 5, 10
+#: An application that says who it is knows by face, plate or key; appearance alone is never `known`.
+KNOWN = -20
+#: No posture, clothing or unconfirmed weapon is more than medium by itself.
+CAP_UNCONFIRMED = 59
+#: A confirmed weapon is never low.
+FLOOR_CONFIRMED = 30
+#: Animals alone are never more than low.
+CAP_ANIMALS = 15
+
+
+def assess(scene: Scene) -> RiskAssessment:
+    """Score one event by the rules."""
+    per_subject = {subject: _score_subject(subject, scene) for subject in scene.subjects("person", "vehicle", "animal")}
+    loose = [_weapon_reason(fact) for fact in scene.facts if fact.kind == "weapon" and fact.subject is None]
+    best = max(per_subject.values(), key=_total, default=[])
+    reasons = [*best, *loose, *_company(scene)]
+    score, bounds = _bounded(_total(reasons), scene)
+    reasons += bounds
+    return RiskAssessment(
+        risk_score=score,
+        summary=_summary(scene),
+        reasoning=_reasoning(score, reasons, scene),
+        reasons=tuple(reasons),
+        source="rules",
+        version=VERSION,
+    )
+
+
+def is_night(when: datetime) -> bool:
+    """Between 22:00 and 06:00 of the event's own local time."""
+    return when.time() >= NIGHT_BEGINS or when.time() < NIGHT_ENDS
+
+
+def _score_subject(subject: str, scene: Scene) -> list[Reason]:
+    """The reasons of one person, vehicle or animal; being known takes away at most what the rest added."""
+    facts = scene.of(subject)
+    reasons = [reason for fact in facts for rule in _RULES if (reason := rule(fact))]
+    kind = next(fact.value for fact in facts if fact.kind == "presence")
+    if scene.when is not None and is_night(scene.when) and kind == "person":
+        reasons.append(Reason(NIGHT, f"at night ({scene.when:%H:%M})", subject))
+    if any(fact.kind == "known" for fact in facts) and kind == "person":
+        text = "known to the application"
+        reasons.append(Reason(max(KNOWN, -_total(reasons)), text, subject))
+    # The strongest first, what lowers last: the order in which a reader asks.
+    return sorted(reasons, key=lambda reason: -reason.points)
+
+
+def _presence(fact: Fact) -> Reason | None:
+    points = PRESENCE.get(fact.value, 0) if fact.kind == "presence" else 0
+    return Reason(points, f"{_article(fact.text)} ({_sure(fact)})", fact.subject) if points else None
+
+
+def _posture(fact: Fact) -> Reason | None:
+    points = POSTURE.get(fact.value, 0) if fact.kind in {"posture", "alert"} else 0
+    return Reason(points, f"{fact.text} ({_sure(fact)})", fact.subject) if points else None
+
+
+def _weapon(fact: Fact) -> Reason | None:
+    return _weapon_reason(fact) if fact.kind == "weapon" else None
+
+
+def _dwell(fact: Fact) -> Reason | None:
+    stays = fact.kind == "dwell" and float(fact.value) >= DWELL_FROM_S
+    return Reason(DWELL, fact.text, fact.subject) if stays else None
+
+
+_RULES: tuple[Callable[[Fact], Reason | None], ...] = (_presence, _posture, _weapon, _dwell)
+
+
+def _weapon_reason(fact: Fact) -> Reason:
+    word, severity = fact.value.split()
+    points = (WEAPON_CONFIRMED if word == "confirmed" else WEAPON_CANDIDATE)[severity]
+    return Reason(points, f"{fact.text} ({_sure(fact)})", fact.subject)
+
+
+def _company(scene: Scene) -> list[Reason]:
+    known = {fact.subject for fact in scene.facts if fact.kind == "known"}
+    strangers = [subject for subject in scene.subjects("person") if subject not in known]
+    if len(strangers) < 2:
+        return []
+    return [Reason(min(COMPANY * (len(strangers) - 1), COMPANY_AT_MOST), f"{len(strangers)} people together")]
+
+
+def _bounded(total: int, scene: Scene) -> tuple[int, list[Reason]]:
+    """The score inside what no combination of facts may cross, each bound that was applied written down."""
+    confirmed = any(fact.kind == "weapon" and fact.value.startswith("confirmed") for fact in scene.facts)
+    score = max(0, min(total, 100))
+    bounds: list[Reason] = []
+    if confirmed and score < FLOOR_CONFIRMED:
+        bounds.append(Reason(0, f"raised from {score} to {FLOOR_CONFIRMED}: a confirmed weapon is never low"))
+        score = FLOOR_CONFIRMED
+    if not confirmed and score > CAP_UNCONFIRMED:
+        bounds.append(Reason(0, f"held at {CAP_UNCONFIRMED}: nothing confirmed makes it more than medium"))
+        score = CAP_UNCONFIRMED
+    only_animals = bool(scene.subjects("animal")) and not scene.subjects("person", "vehicle")
+    armed = any(fact.kind == "weapon" for fact in scene.facts)
+    if only_animals and not armed and score > CAP_ANIMALS:
+        bounds.append(Reason(0, f"held at {CAP_ANIMALS}: only animals are in view"))
+        score = CAP_ANIMALS
+    return score, bounds
+
+
+def _summary(scene: Scene) -> str:
+    counted = Counter(fact.text.removesuffix(" in view") for fact in scene.facts if fact.kind == "presence")
+    if not counted:
+        return "Nobody and nothing of interest is in view."
+    things = [_count(name, number) for name, number in counted.most_common()]
+    postures = Counter(fact.value.replace("_", " ") for fact in scene.facts if fact.kind == "posture")
+    said = f"{_join(things)} in view"
+    noted = [f"{number} {word}" for word, number in postures.items() if word.replace(" ", "_") in POSTURE]
+    weapons = [fact.text for fact in scene.facts if fact.kind == "weapon"]
+    details = [*([f"weapon: {weapons[0]}"] if weapons else []), *noted]
+    return f"{said[0].upper()}{said[1:]}{'; ' + ', '.join(details) if details else ''}."
+
+
+def _reasoning(score: int, reasons: list[Reason], scene: Scene) -> str:
+    why = "; ".join(str(reason) for reason in reasons) or "no rule applies"
+    clock = "" if scene.when is not None else " The time is not known, so night adds nothing."
+    return f"{level_of(score).capitalize()} ({score} of 100) by {VERSION}: {why}.{clock}"
+
+
+def _total(reasons: list[Reason]) -> int:
+    return sum(reason.points for reason in reasons)
+
+
+def _sure(fact: Fact) -> str:
+    return "stated" if fact.confidence is None else f"{fact.confidence:.0%}"
+
+
+def _article(text: str) -> str:
+    return f"{'an' if text[:1] in 'aeiou' else 'a'} {text}"
+
+
+def _count(name: str, number: int) -> str:
+    if number == 1:
+        return _article(name)
+    plural = {"person": "people", "bus": "buses"}.get(name, f"{name}s")
+    words = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return f"{words[number - 2] if number <= 9 else number} {plural}"
+
+
+def _join(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

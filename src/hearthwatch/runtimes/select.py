@@ -1,0 +1,82 @@
+"""Which engine runs a graph, and why not the ones before it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hearthwatch.errors import LoadFailed, SettingsError
+from hearthwatch.runtimes.base import Engine, LoadRequest, Precision, Runtime
+from hearthwatch.runtimes.onnxruntime import ONNXRuntimeEngine
+from hearthwatch.runtimes.openvino import OpenVINOEngine
+
+#: In the order in which they are tried.
+ENGINES: tuple[Engine, ...] = (OpenVINOEngine(), ONNXRuntimeEngine())
+
+_DEVICE = re.compile(r"auto|cpu|gpu|npu|cuda(:\d+)?")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A loaded graph and the reason for each engine that was passed over, in order."""
+
+    runtime: Runtime
+    passed_over: tuple[tuple[str, str], ...]
+
+
+def resolve_device(device: str) -> str:
+    """`auto` to the best device here; the others as they are.
+
+    Raises:
+        SettingsError: not auto, cpu, gpu, npu or cuda:N.
+    """
+    if not _DEVICE.fullmatch(device):
+        raise SettingsError(f"device {device!r} is none of auto, cpu, gpu (Intel), npu (Intel), cuda:N")
+    # cuda joins when ONNX Runtime's GPU build does; an Intel GPU is taken only when asked for, as it shares the memory.
+    return "cpu" if device == "auto" else device
+
+
+def load_graph(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Selection:
+    """Load with the first engine that can.
+
+    Raises:
+        LoadFailed: none could; the message has each engine's reason.
+    """
+    passed_over: list[tuple[str, str]] = []
+    for engine in engines:
+        reason = engine.unavailable(request.device)
+        if reason is None:
+            try:
+                runtime = engine.load(request)
+            except Exception as error:  # noqa: BLE001 - engines raise what they like; the next one may do
+                reason = f"{type(error).__name__}: {str(error).strip() or 'no reason given'}"
+            else:
+                _report(request, passed_over, runtime)
+                return Selection(runtime, tuple(passed_over))
+        passed_over.append((engine.name, reason))
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in passed_over) or "there is no engine"
+    raise LoadFailed(f"{request.path.name} could not be loaded on {request.device}: {reasons}")
+
+
+def fastest_precision(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Precision:
+    """The fastest arithmetic that the first available engine has natively on that device."""
+    for engine in engines:
+        if engine.unavailable(request.device) is None:
+            return engine.precisions(request.device)[0]
+    return "f32"
+
+
+def with_precision(request: LoadRequest, precision: Precision) -> LoadRequest:
+    """The same request in another arithmetic."""
+    return replace(request, precision=precision)
+
+
+def _report(request: LoadRequest, passed_over: Sequence[tuple[str, str]], runtime: Runtime) -> None:
+    info = runtime.info
+    for name, reason in passed_over:
+        _log.warning("fallback file=%s from=%s to=%s reason=%s", request.path.name, name, info.engine, reason)
+    _log.info("loaded file=%s engine=%s device=%s precision=%s ms=%.0f", request.path.name, info.engine, info.device,
+              info.precision, info.load_ms)  # fmt: skip

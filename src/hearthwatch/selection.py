@@ -1,0 +1,57 @@
+"""Which models a detection deserves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+VEHICLE_CLASSES = ("car", "truck", "bus", "motorcycle", "bicycle")
+ANIMAL_CLASSES = ("cat", "dog", "bird")
+
+_VEHICLE_MODELS = ("vehicle_classifier", "depth_estimator")
+_DOCUMENTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        # The weapon detector is first: it is CRITICAL and must not wait.
+        "person": ("threat_detector", "fashion_clip", "pose_estimator", "person_reid", "depth_estimator"),
+        **dict.fromkeys(VEHICLE_CLASSES, _VEHICLE_MODELS),
+        "cat": ("pet_classifier", "depth_estimator"),
+        "dog": ("pet_classifier", "depth_estimator"),
+        # An animal, but no pet: depth only.
+        "bird": ("depth_estimator",),
+    }
+)
+#: The pipeline's own models, selected beside the documented lists.
+_BESIDE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "person": ("face_detector",),
+        # A bicycle has no plate.
+        **dict.fromkeys(("car", "truck", "bus", "motorcycle"), ("license_plate_detector",)),
+    }
+)
+#: A model whose findings are another model's boxes.
+FOLLOW_UPS: Mapping[str, str] = MappingProxyType({"license_plate_detector": "plate_ocr"})
+
+
+def get_models_for_detection_type(
+    detection_type: str, is_suspicious: bool = False, has_multiple_frames: bool = False
+) -> list[str]:
+    """The documented models of a detection class, in the documented order.
+
+    Args:
+        detection_type: a class name, compared by equality and without regard to case; never by substring.
+        is_suspicious: a flag of the detection, never a type.
+        has_multiple_frames: whether there are frames that the action model could look at.
+
+    Returns:
+        Canonical names; empty for a class that no model is meant for.
+    """
+    kind = detection_type.lower()
+    models = list(_DOCUMENTED.get(kind, ()))
+    if kind == "person" and is_suspicious and has_multiple_frames:
+        models.append("action_recognizer")
+    return models
+
+
+def models_beside(detection_type: str) -> list[str]:
+    """The pipeline's own models for a detection class, which the documented lists do not have."""
+    return list(_BESIDE.get(detection_type.lower(), ()))

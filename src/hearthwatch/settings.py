@@ -1,0 +1,78 @@
+"""The only reader of the environment.
+
+Documented names are kept exactly; ours start with `HEARTHWATCH_`. An empty variable is an unset one. Everything below
+the entry points takes plain values.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hearthwatch.errors import SettingsError
+
+#: Our image sets HEARTHWATCH_CONTAINER: a shell inside somebody else's container is no reason to write to /models.
+CONTAINER_MODELS, CONTAINER_CACHE = Path("/models"), Path("/cache")
+
+
+class Settings(BaseSettings):
+    """Values of the environment, checked; a wrong one is named in a `SettingsError` by `read_settings`."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True)
+
+    container: bool = Field(default=False, validation_alias="HEARTHWATCH_CONTAINER")
+    models_dir_variable: Path | None = Field(default=None, validation_alias="HEARTHWATCH_MODELS_DIR")
+    cache_dir_variable: Path | None = Field(default=None, validation_alias="HEARTHWATCH_CACHE_DIR")
+    device: str = Field(default="auto", validation_alias="HEARTHWATCH_DEVICE")
+    precision: Literal["auto", "f32", "bf16", "f16"] = Field(default="auto", validation_alias="HEARTHWATCH_PRECISION")
+    offline: bool = Field(default=False, validation_alias="HEARTHWATCH_OFFLINE")
+    license_policy: Literal["any", "permissive"] = Field(default="any", validation_alias="HEARTHWATCH_LICENSE_POLICY")
+    hf_endpoint: str = Field(default="https://huggingface.co", validation_alias="HF_ENDPOINT")
+
+    @property
+    def models_dir(self) -> Path:
+        """Where weights are looked for and pulled to."""
+        default = CONTAINER_MODELS if self.container else platformdirs.user_cache_path("hearthwatch") / "models"
+        return (self.models_dir_variable or default).expanduser()
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where compiled engines, probes and verdicts are kept; safe to delete."""
+        default = CONTAINER_CACHE if self.container else platformdirs.user_cache_path("hearthwatch")
+        return (self.cache_dir_variable or default).expanduser()
+
+    def model_path(self, variables: Sequence[str]) -> tuple[str, str] | None:
+        """(name, value) of the first of these `*_MODEL_PATH` variables that is set, or None."""
+        for name in variables:
+            if value := os.environ.get(name, "").strip():
+                return name, value
+        return None
+
+
+def read_settings() -> Settings:
+    """The environment as it is now.
+
+    Raises:
+        SettingsError: names the variable, the value and what is allowed.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, value = first["loc"][0], first["input"]
+        raise SettingsError(f"{name}={value!r} cannot be used: {first['msg']}") from error
+
+
+def disable_telemetry() -> None:
+    """Tell the libraries that report usage not to. Must run before they are imported.
+
+    The only writer of the environment: they have no other switch that works before their import.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

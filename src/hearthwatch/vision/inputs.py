@@ -1,0 +1,49 @@
+"""`InputSpec`: how pictures become one network input, as data with the origin of each field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Layout = Literal["NCHW", "NHWC"]
+Color = Literal["RGB", "BGR"]
+DType = Literal["float32", "uint8"]
+Resize = Literal["squash", "letterbox"]
+Interpolation = Literal["linear", "antialias"]
+
+#: Mean and standard deviation of ImageNet in RGB order for values in 0..1 (He et al. 2016 and every torchvision model).
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """One network input: value = (pixel * scale - mean) / std, per channel in the order of `color`.
+
+    Attributes:
+        name: the graph's input tensor.
+        size: (height, width) in pixels.
+        layout: order of the axes.
+        color: order of the channels.
+        dtype: element type of the tensor.
+        scale: factor on the pixel, before mean and std (1/255 brings 0..255 to 0..1).
+        mean: per channel, in the order of `color`.
+        std: likewise.
+        resize: `squash` ignores the aspect; `letterbox` keeps it and pads to the size.
+        interpolation: `linear` looks at 2 x 2 pixels (OpenCV's, what YOLO exporters do); `antialias` widens the filter
+            when it shrinks (Pillow's bilinear, what torchvision's transforms do).
+        origins: field name to where its value came from (explicit, card, metadata, preprocessor, model default).
+    """
+
+    name: str
+    size: tuple[int, int]
+    layout: Layout = "NCHW"
+    color: Color = "RGB"
+    dtype: DType = "float32"
+    scale: float = 1.0
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    resize: Resize = "squash"
+    interpolation: Interpolation = "linear"
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)

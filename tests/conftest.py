@@ -1,0 +1,20 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ASSETS_VARIABLE = "HEARTHWATCH_TEST_ASSETS"
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder with real weights and labelled pictures; skips where it is absent."""
+    default = Path(__file__).parents[1] / ".." / "shared"
+    folder = Path(os.environ.get(ASSETS_VARIABLE) or default).resolve()
+    if not (folder / "weights").is_dir():
+        pytest.skip(f"real weights and pictures are not at {folder} (set {ASSETS_VARIABLE})")
+    return folder
