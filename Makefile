@@ -19,7 +19,8 @@ help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
 
 run: .venv/.base ## set up, then analyse PHOTO="a.jpg b.jpg" (or a picture of ours) into OUT=out
-	@$(PY) -m hearthwatch analyze --out "$(OUT)" $(PHOTO)
+	@if test -e "$(PHOTO)"; then set -- "$(PHOTO)"; else set -- $(PHOTO); fi; \
+	$(PY) -m hearthwatch analyze --out "$(OUT)" "$$@"
 
 install: .venv/.base ## set up .venv with the hearthwatch command in it
 	@echo "Installed: .venv/bin/hearthwatch --help"
@@ -45,7 +46,7 @@ lock: ## resolve requirements/*.lock afresh (UPGRADE=1: newest versions)
 
 clean: ## remove .venv and every cache (results in out/ stay)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
-	@find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.base: requirements/base.lock pyproject.toml $(STALE)
 	@tools/setup.sh base

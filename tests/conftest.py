@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hearthwatch.vision.decode import decode
+from hearthwatch.vision.image import Image
+
 ASSETS_VARIABLE = "HEARTHWATCH_TEST_ASSETS"
 
 
@@ -18,3 +21,9 @@ def assets() -> Path:
     if not (folder / "weights").is_dir():
         pytest.skip(f"real weights and pictures are not at {folder} (set {ASSETS_VARIABLE})")
     return folder
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Image:
+    """The photograph that comes with the package: one person, 512 x 512 px."""
+    return decode((Path(__file__).parents[1] / "src/hearthwatch/adapter/pictures/astronaut.jpg").read_bytes())

@@ -40,6 +40,7 @@ class FakeHub:
         states_sha256: whether it states the digest before the download, as it does for large files.
         is_hub: False leaves out what only a hub answers (a captive portal).
         redirects: sends downloads to another host name, as a content network does.
+        stall_after: bytes after which every download waits for `released`.
     """
 
     files: dict[tuple[str, str], bytes] = field(default_factory=dict)
@@ -52,6 +53,9 @@ class FakeHub:
     states_sha256: bool = False
     is_hub: bool = True
     redirects: bool = False
+    stall_after: int | None = None
+    stalled: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
     requests: list[Request] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     port: int = 0
@@ -77,6 +81,7 @@ class FakeHub:
         try:
             yield self
         finally:
+            self.released.set()
             server.shutdown()
             server.server_close()
             thread.join()
@@ -146,7 +151,16 @@ class _Handler(BaseHTTPRequestHandler):
         if start and self.hub.ranges:
             headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
             status, body = 206, body[start:]
+        if self.hub.stall_after is not None:
+            return self._stall(headers, body, self.hub.stall_after)
         return self._send(status, headers, body, cut)
+
+    def _stall(self, headers: dict[str, str], body: bytes, after: int) -> None:
+        self._send(200, {**headers, "Content-Length": str(len(body))}, body[:after])
+        self.wfile.flush()
+        self.hub.stalled.set()
+        self.hub.released.wait()
+        self.close_connection = True
 
     def _send(self, status: int, headers: Mapping[str, str], body: bytes, cut: int | None = None) -> None:
         self.send_response(status)

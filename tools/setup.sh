@@ -9,8 +9,8 @@ kind=$1
 [ ! -e .venv/.dev ] || kind=dev # an update of the base must not drop the developer's tools
 lock=requirements/$kind.lock
 case $kind in
-    base) size="about a minute, 700 MB" ;;
-    dev) size="about a minute, 800 MB" ;;
+    base) size="a minute or two, 700 MB" ;;
+    dev) size="a minute or two, 800 MB" ;;
     *) echo "tools/setup.sh base|dev, not $kind" >&2 && exit 2 ;;
 esac
 new_enough='import sys; sys.exit(sys.version_info < (3, 11))'

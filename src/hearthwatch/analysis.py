@@ -101,7 +101,8 @@ class Analyzer:
             infer[DETECTOR] = outcome.infer_ms
             detections = _as_inputs(outcome.result.detections, self._confidence, camera, when)
         tracked = await self._pipeline.enrich_batch_with_tracking(detections, {None: picture}, camera)
-        scene = collect_facts(detections, tracked.data, when)
+        placed = [detection.in_picture(*picture.size) for detection in detections]
+        scene = collect_facts(placed, tracked.data, when)
         risk = assess(scene)
         timings |= tracked.timings_ms | {"total": (time.perf_counter() - started) * 1000}
         return Event(source, camera, when, picture, list(detections), tracked, scene, risk, weights | tracked.weights,

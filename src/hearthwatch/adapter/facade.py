@@ -14,9 +14,10 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
-from hearthwatch.adapter.spec import Spec
+from hearthwatch.adapter.spec import Scope, Spec
 from hearthwatch.settings import Settings, read_settings
-from hearthwatch.vision.decode import PictureLike, to_image
+from hearthwatch.vision.decode import PictureLike, decode, read_picture, to_image
+from hearthwatch.vision.image import Image
 
 R = TypeVar("R")
 
@@ -31,6 +32,14 @@ def options_from(settings: Settings, *specs: Spec) -> LoadOptions:
         precision=settings.precision,
         variables=variables,
     )
+
+
+def _open(image: PictureLike, adapter: Adapter[Any]) -> Image:
+    """The picture, at reduced size where this model is its only reader and looks at it in a small input anyway."""
+    if adapter.SPEC.scope is not Scope.FRAME or not isinstance(image, (bytes, str, PathLike)):
+        return to_image(image)
+    data = image if isinstance(image, bytes) else read_picture(image)
+    return decode(data, at_least=max(adapter.input.size))
 
 
 class Model(Generic[R]):
@@ -96,7 +105,8 @@ class Model(Generic[R]):
         }
 
     def _predict(self, images: Sequence[PictureLike]) -> list[R]:
-        return self._ready().predict([to_image(image) for image in images])[0]
+        loaded = self._ready()
+        return loaded.predict([_open(image, loaded.adapter) for image in images])[0]
 
     def _ready(self) -> LoadedModel:
         with self._lock:

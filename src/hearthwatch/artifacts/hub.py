@@ -21,8 +21,6 @@ from hearthwatch.errors import PullError
 
 #: Seconds without an answer or a byte after which a server is taken for dead.
 TIMEOUT_S = 30.0
-#: Bytes between two reports of progress; small enough for a moving bar on a slow line.
-CHUNK_BYTES = 256 << 10
 
 _IMPORT_LOCK = threading.Lock()
 
@@ -103,7 +101,7 @@ class HubClient:
         """Open a file's bytes from a position on.
 
         Yields:
-            Where the bytes really start (0 where the server cannot continue) and the bytes, in chunks.
+            Where the bytes really start (0 where the server cannot continue) and the bytes, as they come.
 
         Raises:
             Interrupted: try again, from where the bytes ended.
@@ -122,7 +120,8 @@ class HubClient:
             partial = response.status_code == 206
             if partial and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
                 raise PullError(f"{self.endpoint} answered another part of {remote.path} than the one asked for")
-            yield (start if partial else 0), response.iter_bytes(CHUNK_BYTES)
+            # As they come: with a chunk size, the bytes since the last full chunk would be lost when the line breaks.
+            yield (start if partial else 0), response.iter_bytes()
 
     def _licence(self, hub: _Library, repository: str, revision: str) -> str | None:
         """Read the licence from the repository's card; a mirror without that page costs only this fact."""

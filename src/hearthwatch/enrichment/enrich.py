@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hearthwatch.enrichment.runner import ModelCall, Outcome, Runner
-from hearthwatch.errors import HearthwatchError, WeightsMissing
+from hearthwatch.errors import HearthwatchError, ImageError, InferenceFailed, WeightsMissing
 from hearthwatch.selection import FOLLOW_UPS, get_models_for_detection_type, models_beside
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.picture import Picture
@@ -19,6 +19,8 @@ from hearthwatch.vision.picture import Picture
 #: A detection whose score is above it is suspicious (DESIGN.md).
 SUSPICIOUS_SCORE = 50.0
 NOT_IN_THIS_VERSION = "not part of this version"
+#: Who failed when it was no model: the picture or the detection itself could not be used.
+PIPELINE = "pipeline"
 
 
 class Subject(Protocol):
@@ -42,7 +44,7 @@ class DetectionEnrichment:
         results: what models found.
         nothing: models that answered and found nothing here.
         skipped: models that were not asked, with the reason.
-        errors: models that failed.
+        errors: models that failed; `PIPELINE` where the picture could not be decoded, which is no model's failure.
     """
 
     results: dict[str, Any] = field(default_factory=dict)
@@ -113,7 +115,7 @@ async def _run(
 ) -> None:
     """One model for all its detections, then the model that looks at what it found."""
     boxes = {subject.id: subject.bbox for subject in asked}
-    outcomes = await runner.run(ModelCall(model, picture, tuple(boxes.values()), deadline=deadline))
+    outcomes = await _ask(runner, ModelCall(model, picture, tuple(boxes.values()), deadline=deadline))
     found = _collect(model, dict(zip(boxes, outcomes, strict=True)), enrichment)
     follow_up = FOLLOW_UPS.get(model)
     if follow_up is None or not found:
@@ -123,8 +125,21 @@ async def _run(
             enrichment.detections[key].skipped[follow_up] = NOT_IN_THIS_VERSION
         return
     inner = tuple(result.box for result in found.values())
-    outcomes = await runner.run(ModelCall(follow_up, picture, inner, deadline=deadline))
+    outcomes = await _ask(runner, ModelCall(follow_up, picture, inner, deadline=deadline))
     _collect(follow_up, dict(zip(found, outcomes, strict=True)), enrichment)
+
+
+async def _ask(runner: Runner, call: ModelCall) -> list[Outcome]:
+    """One outcome per box, also from a runner that breaks its promise."""
+    try:
+        outcomes = await runner.run(call)
+    except Exception as error:  # noqa: BLE001 - the other models' answers must not be lost with this one's
+        failure = InferenceFailed(f"{call.model} could not be asked: {type(error).__name__}: {error}")
+        return [Outcome(call.model, error=failure)] * len(call.boxes)
+    if len(outcomes) != len(call.boxes):
+        miscounted = InferenceFailed(f"{call.model} gave {len(outcomes)} answers to {len(call.boxes)} questions")
+        return [Outcome(call.model, error=miscounted)] * len(call.boxes)
+    return outcomes
 
 
 def _collect(model: str, outcomes: Mapping[str, Outcome], enrichment: PictureEnrichment) -> dict[str, Any]:
@@ -135,6 +150,8 @@ def _collect(model: str, outcomes: Mapping[str, Outcome], enrichment: PictureEnr
         if isinstance(outcome.error, WeightsMissing):
             # Nobody installed it: an absent enrichment, not a failure of this picture.
             detection.skipped[model] = "no weights installed"
+        elif isinstance(outcome.error, ImageError):
+            detection.errors[PIPELINE] = outcome.error
         elif outcome.error is not None:
             detection.errors[model] = outcome.error
             enrichment.failed.setdefault(model, outcome.error)

@@ -167,15 +167,16 @@ class PoseAdapter(ImageNetwork[Poses]):
         return answers
 
     def _decode(self, raw: Float, image: Image) -> Poses:
-        found = decode_yolo(raw, self.head, min_confidence=MIN_CONFIDENCE)
         letterbox = Letterbox.fit(image.region, self.input.size)
-        boxes = letterbox.boxes_to_picture(found.boxes)
+        found = decode_yolo(raw, self.head, min_confidence=MIN_CONFIDENCE).in_picture(letterbox)
         joints = found.extra.reshape(-1, len(COCO_KEYPOINTS), 3)
         points = letterbox.to_picture(joints[..., :2])
         return Poses(
             tuple(
                 _person(np.concatenate([xy, joint[:, 2:]], axis=1), Box(*box), score)
-                for xy, joint, box, score in zip(points, joints, boxes.tolist(), found.scores.tolist(), strict=True)
+                for xy, joint, box, score in zip(
+                    points, joints, found.boxes.tolist(), found.scores.tolist(), strict=True
+                )
             )
         )
 

@@ -101,13 +101,13 @@ class YoloNetwork(ImageNetwork[Detections]):
         return [self._decode(rows, image) for rows, image in zip(raw, images, strict=True)]
 
     def _decode(self, raw: Float, image: Image) -> Detections:
-        found = decode_yolo(raw, self.head, min_confidence=MIN_CONFIDENCE)
-        boxes = Letterbox.fit(image.region, self.input.size).boxes_to_picture(found.boxes)
+        letterbox = Letterbox.fit(image.region, self.input.size)
+        found = decode_yolo(raw, self.head, min_confidence=MIN_CONFIDENCE).in_picture(letterbox)
         return Detections(
             tuple(
                 Detection(self._name(class_id), score, Box(*box))
                 for class_id, score, box in zip(
-                    found.class_ids.tolist(), found.scores.tolist(), boxes.tolist(), strict=True
+                    found.class_ids.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True
                 )
             )
         )

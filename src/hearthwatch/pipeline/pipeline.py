@@ -12,9 +12,9 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-from hearthwatch.enrichment.enrich import PictureEnrichment, enrich_picture
+from hearthwatch.enrichment.enrich import PIPELINE, DetectionEnrichment, PictureEnrichment, enrich_picture
 from hearthwatch.enrichment.runner import Runner
-from hearthwatch.errors import BadBox, HearthwatchError, ImageError, InputError
+from hearthwatch.errors import BadBox, HearthwatchError, ImageError, InputError, NotAnImage
 from hearthwatch.pipeline.results import (
     DetectionInput,
     EnrichmentError,
@@ -22,7 +22,7 @@ from hearthwatch.pipeline.results import (
     EnrichmentStatus,
     EnrichmentTrackingResult,
 )
-from hearthwatch.vision.boxes import clamp_box
+from hearthwatch.vision.boxes import clamp_box, parse_box
 from hearthwatch.vision.decode import PictureLike, read_picture
 from hearthwatch.vision.picture import Picture
 
@@ -64,7 +64,8 @@ class EnrichmentPipeline:
         if len({subject.id for subject in subjects}) != len(subjects):
             raise InputError("two detections of the batch have the same id")
         result = EnrichmentResult()
-        groups = _group(subjects, images, result)
+        # In a thread: it reads files, and a PIL image may still have to be decoded.
+        groups = await asyncio.to_thread(_group, subjects, images, result)
         enriched = await asyncio.gather(*(enrich_picture(self._runner, pic, found) for pic, found in groups))
         for part in enriched:
             _merge(result, part)
@@ -94,14 +95,18 @@ def _group(
             _fail(result, subject.id, picture)
             continue
         try:
-            width, height = picture.size
-            moved = subject.in_picture(width, height)
-            inside = replace(moved, bbox=clamp_box(moved.bbox, width, height))
+            inside = _inside(subject, *picture.size)
         except (BadBox, ImageError) as error:
             _fail(result, subject.id, error)
             continue
         groups.setdefault(id(picture), (picture, []))[1].append(inside)
     return list(groups.values())
+
+
+def _inside(subject: DetectionInput, width: int, height: int) -> DetectionInput:
+    """The detection with its box in picture pixels and clamped; a box of a caller's own making is checked first."""
+    moved = replace(subject, bbox=parse_box(subject.bbox)).in_picture(width, height)
+    return replace(moved, bbox=clamp_box(moved.bbox, width, height))
 
 
 def _open(value: Picture | PictureLike) -> Picture | ImageError:
@@ -115,6 +120,8 @@ def _open(value: Picture | PictureLike) -> Picture | ImageError:
         return Picture.of(value)
     except ImageError as error:
         return error
+    except ValueError as error:  # an `Image` that is a crop
+        return NotAnImage(str(error))
 
 
 def _merge(result: EnrichmentResult, part: PictureEnrichment) -> None:
@@ -128,26 +135,36 @@ def _merge(result: EnrichmentResult, part: PictureEnrichment) -> None:
             result.face_by_detection[key] = found["face_detector"]
             result.faces.append(found["face_detector"])
         if "plate_ocr" in found:
-            confidence = found["license_plate_detector"].confidence
-            plate = replace(found["plate_ocr"], detection_confidence=confidence, vehicle_id=key)
-            result.plate_by_detection[key] = plate
-            result.license_plates.append(plate)
-        if detection.skipped:
-            result.skipped[key] = dict(detection.skipped)
-        for model, error in detection.errors.items():
-            _fail(result, key, error, model)
+            plate = found["license_plate_detector"]
+            # The reader saw a margin around the plate; the box is the detector's.
+            read = replace(found["plate_ocr"], bbox=plate.box, detection_confidence=plate.confidence, vehicle_id=key)
+            result.plate_by_detection[key] = read
+            result.license_plates.append(read)
+        _merge_silence(result, key, detection)
 
 
-def _fail(result: EnrichmentResult, key: str, error: HearthwatchError, model: str = "pipeline") -> None:
-    result.errors.append(f"{model}: {error}" if model != "pipeline" else str(error))
+def _merge_silence(result: EnrichmentResult, key: str, detection: DetectionEnrichment) -> None:
+    """What was not found, not asked and not answered: every detection is to be found somewhere in the result."""
+    if detection.nothing or not (detection.results or detection.skipped or detection.errors):
+        result.nothing[key] = list(detection.nothing)
+    if detection.skipped:
+        result.skipped[key] = dict(detection.skipped)
+    for model, error in detection.errors.items():
+        _fail(result, key, error, model)
+
+
+def _fail(result: EnrichmentResult, key: str, error: HearthwatchError, model: str = PIPELINE) -> None:
+    result.errors.append(f"{model}: {error}" if model != PIPELINE else str(error))
     result.structured_errors.append(EnrichmentError(model, key, error.code, str(error)))
 
 
 def _track(result: EnrichmentResult, parts: Sequence[PictureEnrichment]) -> EnrichmentTrackingResult:
     failed = {model: error for part in parts for model, error in part.failed.items()}
-    succeeded = {model for part in parts for model in part.succeeded} - failed.keys()
-    lost = any(error.model == "pipeline" for error in result.structured_errors)
-    if succeeded:
+    # A model that answered for one picture and failed for another has failed, but its answers are there.
+    answered = {model for part in parts for model in part.weights}
+    succeeded = answered - failed.keys()
+    lost = any(error.model == PIPELINE for error in result.structured_errors)
+    if answered:
         status = EnrichmentStatus.PARTIAL if failed or lost else EnrichmentStatus.FULL
     else:
         status = EnrichmentStatus.FAILED if failed or lost else EnrichmentStatus.SKIPPED

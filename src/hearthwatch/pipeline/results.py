@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -62,36 +63,36 @@ class DetectionInput:
     known: str | None = None
     plate: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.source_size is not None and not min(self.source_size) > 0:
+            raise InputError(f"detection {self.id}: source_size {self.source_size} must be two numbers above 0")
+
     @classmethod
-    def of(cls, value: DetectionInput | Mapping[str, Any], index: int = 0) -> DetectionInput:
+    def of(cls, value: object, index: int = 0) -> DetectionInput:
         """A detection from its documented dictionary: `label` (or `class_name`, `class`), `bbox`, and the fields above.
 
         Args:
-            value: the dictionary; unknown keys are ignored.
+            value: the dictionary, whose unknown keys are ignored; or a `DetectionInput`, which is returned as it is.
             index: its place in the batch, the id where it has none.
 
         Raises:
             BadBox: the box is none.
-            InputError: no class, or a field of the wrong type.
+            InputError: no dictionary, no class, or a field that cannot be read; the message has the index.
         """
         if isinstance(value, DetectionInput):
             return value
+        if not isinstance(value, Mapping):
+            raise InputError(f"detection {index} is a {type(value).__name__}; allowed are objects with label and bbox")
         name = value.get("class_name") or value.get("class") or value.get("label")
         if not isinstance(name, str):
             raise InputError(f"detection {index} has no class (key class_name, class or label)")
-        if "bbox" not in value:
-            raise BadBox(f"detection {index} ({name}) has no bbox")
-        optional = {key: value[key] for key in _OPTIONAL if value.get(key) is not None}
-        try:
-            return cls(
-                id=str(value.get("id", index)),
-                class_name=name,
-                confidence=float(value.get("confidence", 1.0)),
-                bbox=parse_box(value["bbox"]),
-                **{key: read(optional[key]) for key, read in _OPTIONAL.items() if key in optional},
-            )
-        except (TypeError, ValueError) as error:
-            raise InputError(f"detection {index} ({name}): {error}") from error
+        where = f"detection {index} ({name})"
+        if value.get("bbox") is None:
+            raise BadBox(f"{where} has no bbox")
+        stated = {key: _read(where, key, read, value[key]) for key, read in _FIELDS.items()
+                  if value.get(key) is not None}  # fmt: skip
+        # An application that states no confidence states the object itself.
+        return cls(**{"id": str(index), "class_name": name, "confidence": 1.0} | stated)
 
     def in_picture(self, width: float, height: float) -> DetectionInput:
         """The same with its boxes in pixels of a picture of that size, when they refer to another one."""
@@ -121,7 +122,20 @@ class EnrichmentError:
 
 @dataclass(slots=True)
 class EnrichmentResult:
-    """Everything that was found out about a batch of detections."""
+    """Everything that was found out about a batch of detections.
+
+    Every detection's id is in one of the dictionaries or in `structured_errors`: none is lost in silence.
+
+    Attributes:
+        license_plates: all that were read, with the detections that they belong to.
+        faces: all that belong to a person.
+        pose_results: by detection id; likewise `reid_embeddings`, `face_by_detection` and `plate_by_detection`.
+        skipped: by detection id, the models that were not asked, with the reason.
+        nothing: by detection id, the models that answered and found nothing; empty where no model is meant for the
+            detection's class.
+        errors: what failed, as sentences.
+        structured_errors: the same with model, detection and stable code.
+    """
 
     license_plates: list[LicensePlateResult] = field(default_factory=list)
     faces: list[FaceResult] = field(default_factory=list)
@@ -130,6 +144,7 @@ class EnrichmentResult:
     face_by_detection: dict[str, FaceResult] = field(default_factory=dict)
     plate_by_detection: dict[str, LicensePlateResult] = field(default_factory=dict)
     skipped: dict[str, dict[str, str]] = field(default_factory=dict)
+    nothing: dict[str, list[str]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     structured_errors: list[EnrichmentError] = field(default_factory=list)
     processing_time_ms: float = 0.0
@@ -176,29 +191,82 @@ def _scaled(box: Box, sx: float, sy: float) -> Box:
     return Box(box.x1 * sx, box.y1 * sy, box.x2 * sx, box.y2 * sy)
 
 
+def _read(where: str, key: str, read: Callable[[Any], Any], value: object) -> Any:
+    try:
+        return read(value)
+    except BadBox as error:
+        raise BadBox(f"{where}, {key}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: {key} {value!r} cannot be used: {error}") from error
+
+
+def _box(value: Any) -> Box:
+    try:
+        return parse_box(value)
+    except TypeError as error:
+        raise BadBox(f"box {value!r} is neither a list nor an object") from error
+
+
+def _number(low: float, high: float = math.inf) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        number = float(value)
+        if isinstance(value, bool) or not (math.isfinite(number) and low <= number <= high):
+            raise ValueError(f"allowed is a number of {low:g} to {high:g}" if high < math.inf else
+                             f"allowed is a number from {low:g}")  # fmt: skip
+        return number
+
+    return read
+
+
+def _flag(value: Any) -> bool:
+    # `bool("false")` is True.
+    if value not in (True, False):
+        raise ValueError("allowed are true and false")
+    return bool(value)
+
+
+def _words(value: Any) -> str:
+    # A flag or a number is no name: `known: false` must not become somebody called "False".
+    if not isinstance(value, str):
+        raise TypeError("allowed is a text")
+    return value
+
+
+def _name(value: Any) -> str:
+    """A text, or a number that an application counts its things by."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _words(value)
+
+
+def _zones(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(_words(zone) for zone in value)
+
+
 def _size(value: Any) -> tuple[float, float]:
-    width, height = (float(side) for side in value)
-    if not (width > 0 and height > 0):
-        raise ValueError(f"source_size {value!r} must be two numbers above 0")
-    return width, height
+    sides = [_number(0)(side) for side in value]
+    if len(sides) != 2 or not min(sides) > 0:
+        raise ValueError("allowed are two numbers above 0")
+    return sides[0], sides[1]
 
 
 def _time(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return value if isinstance(value, datetime) else datetime.fromisoformat(_words(value))
 
 
-#: The optional fields of a detection's dictionary and how each is read.
-_OPTIONAL: Mapping[str, Callable[[Any], Any]] = {
-    "face_visible": bool,
-    "face_bbox": parse_box,
-    "suspicious_score": float,
-    "track_id": str,
-    "camera": str,
+#: The fields of a detection's dictionary and how each is read.
+_FIELDS: Mapping[str, Callable[[Any], Any]] = {
+    "id": _name,
+    "confidence": _number(0, 1),
+    "bbox": _box,
+    "face_visible": _flag,
+    "face_bbox": _box,
+    "suspicious_score": _number(0, 100),
+    "track_id": _name,
+    "camera": _name,
     "time": _time,
-    "zones": lambda value: tuple(str(zone) for zone in value),
-    "dwell_s": float,
-    "stationary": bool,
+    "zones": _zones,
+    "dwell_s": _number(0),
+    "stationary": _flag,
     "source_size": _size,
-    "known": str,
-    "plate": str,
+    "known": _words,
+    "plate": _words,
 }

@@ -82,12 +82,13 @@ def collect_facts(
 
 
 def kind_of(class_name: str) -> str:
-    """`person`, `vehicle`, `animal` or `object`; by equality, never by substring."""
-    if class_name == "person":
+    """`person`, `vehicle`, `animal` or `object`; by equality, never by substring, and as `selection` without case."""
+    name = class_name.lower()
+    if name == "person":
         return "person"
-    if class_name in VEHICLE_CLASSES:
+    if name in VEHICLE_CLASSES:
         return "vehicle"
-    return "animal" if class_name in ANIMAL_CLASSES else "object"
+    return "animal" if name in ANIMAL_CLASSES else "object"
 
 
 def _of_detection(detection: DetectionInput, known: EnrichmentResult) -> Iterator[Fact]:

@@ -60,7 +60,7 @@ class Weapon:
 
 def weapons_of(detections: Sequence[DetectionInput], poses: Mapping[str, PoseResult]) -> list[Weapon]:
     """The weapons among the detections, the most severe first."""
-    persons = [d for d in detections if d.class_name == "person"]
+    persons = [d for d in detections if d.class_name.lower() == "person"]
     found = [_judge(d, persons, poses) for d in detections if d.class_name.lower() in SEVERITIES]
     order = ("critical", "high", "medium")
     return sorted(found, key=lambda w: (not w.confirmed, order.index(w.severity), -w.confidence))
@@ -69,7 +69,8 @@ def weapons_of(detections: Sequence[DetectionInput], poses: Mapping[str, PoseRes
 def _judge(thing: DetectionInput, persons: Sequence[DetectionInput], poses: Mapping[str, PoseResult]) -> Weapon:
     holder = _holder(thing.bbox, persons, poses)
     short_side = min(thing.bbox.width, thing.bbox.height)
-    if thing.confidence < CONFIRMING_CONFIDENCE:
+    sure = thing.confidence >= CONFIRMING_CONFIDENCE  # false for a confidence that is not a number
+    if not sure:
         doubt = f"{thing.confidence:.0%} sure in one frame, {CONFIRMING_CONFIDENCE:.0%} needed"
     elif short_side < MIN_SHORT_SIDE_PX:
         doubt = f"only {short_side:.0f} px, {MIN_SHORT_SIDE_PX:.0f} needed"
@@ -83,15 +84,16 @@ def _judge(thing: DetectionInput, persons: Sequence[DetectionInput], poses: Mapp
 
 
 def _holder(thing: Box, persons: Sequence[DetectionInput], poses: Mapping[str, PoseResult]) -> str | None:
-    """Whose wrist is nearest, within reach; else whose box holds it."""
+    """Whose wrist is nearest, within reach; else whose box holds it, the smallest of several: the person in front."""
     reach = [(d, p.id) for p in persons if (d := _wrist_distance(thing, p, poses.get(p.id))) <= WRIST_REACH]
     if reach:
         return min(reach)[1]
     if not persons:
         return None
     shares = coverage(np.array([thing], np.float32), np.array([p.bbox for p in persons], np.float32))[0]
-    best = int(shares.argmax())
-    return persons[best].id if shares[best] >= MIN_COVERAGE else None
+    holding = [(-float(share), p.bbox.area, p.id) for share, p in zip(shares, persons, strict=True)
+               if share >= MIN_COVERAGE]  # fmt: skip
+    return min(holding)[2] if holding else None
 
 
 def _wrist_distance(thing: Box, person: DetectionInput, pose: PoseResult | None) -> float:

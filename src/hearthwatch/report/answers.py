@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from hearthwatch.analysis import Event
 from hearthwatch.models import FaceResult, LicensePlateResult, PoseResult, ReIDResult
@@ -10,15 +10,13 @@ from hearthwatch.pipeline import DetectionInput
 from hearthwatch.selection import get_models_for_detection_type, models_beside
 from hearthwatch.vision.boxes import Box
 
-#: The key of a finding in reports, and the model that has to be asked for it.
+#: Each finding of `Answers` and the models that have to answer for it: a plate is found by one and read by another.
 ASKED_FOR = {
-    "pose": "pose_estimator",
-    "face": "face_detector",
-    "license_plate": "license_plate_detector",
-    "reid": "person_reid",
+    "pose": ("pose_estimator",),
+    "face": ("face_detector",),
+    "license_plate": ("license_plate_detector", "plate_ocr"),
+    "reid": ("person_reid",),
 }
-#: A plate that was found is read by another model; both have to answer.
-_READER = {"license_plate": "plate_ocr"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,50 +24,35 @@ class Answers:
     """The answers about one detection.
 
     Attributes:
-        pose: None where there is none; `nothing` and `errors` say why. Likewise the other three.
-        nothing: keys of `ASKED_FOR` whose model looked and found nothing.
+        pose: None where there is none; `nothing`, `skipped` and `errors` say why. Likewise the other three.
         skipped: models that were not asked, with the reason.
         errors: models that failed, with the sentence; `pipeline` for a detection that nobody could be asked about.
+        nothing: keys of `ASKED_FOR` whose models looked and found nothing.
     """
 
-    pose: PoseResult | None
-    face: FaceResult | None
-    license_plate: LicensePlateResult | None
-    reid: ReIDResult | None
-    nothing: tuple[str, ...]
-    skipped: dict[str, str]
-    errors: dict[str, str]
+    pose: PoseResult | None = None
+    face: FaceResult | None = None
+    license_plate: LicensePlateResult | None = None
+    reid: ReIDResult | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    nothing: tuple[str, ...] = ()
 
 
 def answers_of(event: Event, detection: DetectionInput) -> Answers:
     """What the models said about one detection of an event."""
     data, key = event.enrichment.data, detection.id
     if data is None:
-        return Answers(None, None, None, None, (), {}, {})
-    found = {
-        "pose": data.pose_results.get(key),
-        "face": data.face_by_detection.get(key),
-        "license_plate": data.plate_by_detection.get(key),
-        "reid": data.reid_embeddings.get(key),
-    }
-    skipped = data.skipped.get(key, {})
-    errors = {error.model: error.message for error in data.structured_errors if error.detection_id == key}
-    silent = skipped.keys() | errors.keys()
-    asked = set() if "pipeline" in errors else _meant_for(detection) - silent
-    nothing = tuple(
-        name
-        for name, model in ASKED_FOR.items()
-        if found[name] is None and model in asked and _READER.get(name) not in silent
-    )
-    return Answers(
+        return Answers()
+    answers = Answers(
         pose=data.pose_results.get(key),
         face=data.face_by_detection.get(key),
         license_plate=data.plate_by_detection.get(key),
         reid=data.reid_embeddings.get(key),
-        nothing=nothing,
-        skipped=dict(skipped),
-        errors=errors,
+        skipped=dict(data.skipped.get(key, {})),
+        errors={error.model: error.message for error in data.structured_errors if error.detection_id == key},
     )
+    return replace(answers, nothing=_in_vain(answers, detection.class_name))
 
 
 def box_in_picture(event: Event, detection: DetectionInput) -> Box:
@@ -77,6 +60,13 @@ def box_in_picture(event: Event, detection: DetectionInput) -> Box:
     return detection.in_picture(*event.picture.size).bbox
 
 
-def _meant_for(detection: DetectionInput) -> set[str]:
-    name = detection.class_name
-    return {*get_models_for_detection_type(name), *models_beside(name)}
+def _in_vain(answers: Answers, class_name: str) -> tuple[str, ...]:
+    if "pipeline" in answers.errors:
+        return ()
+    meant = {*get_models_for_detection_type(class_name), *models_beside(class_name)}
+    silent = answers.skipped.keys() | answers.errors.keys()
+    return tuple(
+        name
+        for name, models in ASKED_FOR.items()
+        if getattr(answers, name) is None and models[0] in meant and silent.isdisjoint(models)
+    )

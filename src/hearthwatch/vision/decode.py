@@ -68,7 +68,8 @@ def decode(data: bytes, *, limits: Limits = DEFAULT_LIMITS, at_least: int | None
             smallest that keeps them, which saves a quarter to a third of the time; other formats are decoded in full.
 
     Returns:
-        An image whose region is the whole picture in full-size pixels, also when `pixels` are fewer.
+        An image whose region is the whole picture in full-size pixels, also when `pixels` are fewer: then the last of
+        a row may stand for a part only, so positions are off by less than one of the fewer pixels, at the far edges.
 
     Raises:
         ImageError: as `read_header`, and NotAnImage or ImageTruncated when the compressed pixels are damaged.
@@ -163,7 +164,8 @@ def _decode_jpeg(data: bytes, layout: Layout, factor: int) -> UInt8:
 
 def _jpeg_error(message: str) -> ImageError:
     if "subsampling" in message:
-        return UnsupportedImage("a JPEG with this subsampling of its colours is not accepted")
+        # simplejpeg says so whatever is wrong before the first scan
+        return corrupt("JPEG", "its headers are damaged, or its colours are sampled as no camera does")
     if "remature end" in message:
         return ImageTruncated("the JPEG is cut off: its compressed pixels end before the picture does")
     return corrupt("JPEG", message)

@@ -6,6 +6,7 @@ another file is refused here, so a decoder only ever sees one whole picture of a
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -178,6 +179,15 @@ def _refusal(data: bytes) -> NotAnImage | UnsupportedImage:
         return UnsupportedImage(f"this is an SVG drawing; {accepted}")
     if head.startswith((b"<!doctype html", b"<html")):
         return NotAnImage(f"this is an HTML page; {accepted}")
-    if all(byte >= 0x20 or byte in b"\t\r\n" for byte in head):
+    if _is_text(head):
         return NotAnImage(f"this looks like text; {accepted}")
     return NotAnImage(f"this is no picture of a known format ({len(data):,} bytes); {accepted}")
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether bytes are printable UTF-8; they may end inside a character."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character.isspace() for character in text)

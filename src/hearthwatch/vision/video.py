@@ -16,7 +16,7 @@ import ctypes
 import functools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,7 @@ def is_video(data_head: bytes) -> bool:
     return _is_iso(data_head) or _is_avi(data_head) or data_head.startswith(_EBML)
 
 
-def sample_frames(path: Path, count: int, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[VideoFrame]:
+def sample_frames(path: Path, count: int, *, limits: Limits = DEFAULT_LIMITS) -> Generator[VideoFrame]:
     """Take the middle frame of each of `count` equal parts of a clip.
 
     Args:
@@ -134,14 +134,16 @@ def _open_clip(path: Path, limits: Limits) -> Iterator[cv2.VideoCapture]:
 
 
 def _capture(file: BinaryIO) -> cv2.VideoCapture:
-    """Give the bytes of a file to FFmpeg; frames are turned as the metadata says."""
+    """Give the bytes of a file to FFmpeg, which turns the frames as the metadata says."""
     _quieten_ffmpeg()
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         # OpenCV's stub does not say that any seekable binary file will do
         source = cast("cv2.IStreamReader", file)
-        return cv2.VideoCapture(source, cv2.CAP_FFMPEG, [cv2.CAP_PROP_ORIENTATION_AUTO, 1])
+        capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [])
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        return capture
     finally:
         cv2.utils.logging.setLogLevel(level)
 

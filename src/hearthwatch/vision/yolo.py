@@ -17,6 +17,7 @@ import numpy as np
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.vision.boxes import nms
 from hearthwatch.vision.image import Float, Ids
+from hearthwatch.vision.letterbox import Letterbox
 
 #: Overlap above which the weaker of two boxes of one class goes: the exporter's documented default.
 NMS_MAX_IOU = 0.7
@@ -83,6 +84,12 @@ class YoloDetections:
     scores: Float
     class_ids: Ids
     extra: Float
+
+    def in_picture(self, letterbox: Letterbox) -> YoloDetections:
+        """The same with boxes in picture pixels; what lies in the padding alone is gone. `extra` stays as it is."""
+        boxes = letterbox.boxes_to_picture(self.boxes)
+        seen = np.flatnonzero(((boxes[:, 2:] - boxes[:, :2]) > 0).all(axis=1))
+        return YoloDetections(boxes[seen], self.scores[seen], self.class_ids[seen], self.extra[seen])
 
 
 def decode_yolo(raw: Float, head: YoloHead, *, min_confidence: float) -> YoloDetections:

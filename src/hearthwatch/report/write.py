@@ -1,0 +1,107 @@
+"""Writes a run's report into a folder: the annotated pictures, `report.html` and `report.json`, each whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+import orjson
+
+from hearthwatch.analysis import Event
+from hearthwatch.errors import SettingsError
+from hearthwatch.report.annotate import annotate
+from hearthwatch.report.html import EventView, render_page, view_event
+from hearthwatch.report.json import report_to_json
+from hearthwatch.report.pictures import encode_jpeg
+
+HTML, JSON, PICTURE = "report.html", "report.json", ".annotated.jpg"
+#: Bytes of a name's stem: file systems allow 255, our endings, a number and a temporary's prefix need some of them.
+MAX_STEM_BYTES = 180
+
+_SUFFIX = re.compile(r"(?<=.)\.\w{1,5}$")
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPaths:
+    """Where a report lies; `pictures` in the order of the events."""
+
+    html: Path
+    json: Path
+    pictures: tuple[Path, ...]
+
+
+def write_reports(
+    events: Sequence[Event], failed: Sequence[tuple[str, str]], out_dir: Path, made: datetime | None = None
+) -> ReportPaths:
+    """Write everything about a run; earlier reports in the folder are replaced.
+
+    Args:
+        events: what was assessed.
+        failed: the source and the sentence of each input that could not be.
+        out_dir: made if it is not there. Nothing outside of it is touched, whatever the sources are called.
+        made: when the report is written, for the page's head.
+
+    Raises:
+        SettingsError: the folder cannot be written to.
+    """
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        pictures: list[Path] = []
+        views: list[EventView] = []
+        for number, (event, name) in enumerate(zip(events, picture_names(events), strict=True), 1):
+            # One at a time: the pixels of a long run do not fit into memory twice.
+            annotated = annotate(event)
+            pictures.append(_write(out_dir / name, encode_jpeg(annotated)))
+            views.append(view_event(event, number, annotated))
+        content = orjson.dumps(report_to_json(events, failed), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        json = _write(out_dir / JSON, content)
+        html = _write(out_dir / HTML, render_page(views, failed, made).encode())
+    except OSError as error:
+        raise SettingsError(f"the report cannot be written to {out_dir}: {error.strerror or error}") from error
+    return ReportPaths(html, json, tuple(pictures))
+
+
+def picture_names(events: Sequence[Event]) -> list[str]:
+    """A safe file name for each event's picture, no two alike on any file system: `porch.annotated.jpg`."""
+    taken: set[str] = set()
+    names: list[str] = []
+    for event in events:
+        stem = safe_stem(event.source)
+        unique, count = stem, 1
+        while unique.casefold() in taken:
+            count += 1
+            unique = f"{stem}-{count}"
+        taken.add(unique.casefold())
+        names.append(f"{unique}{PICTURE}")
+    return names
+
+
+def safe_stem(source: str) -> str:
+    """A source's last part without its ending, in letters, digits, dots, dashes and underscores.
+
+    `yard/walking.mp4 @ 3.2 s` becomes `walking.mp4-3.2-s`.
+    """
+    name = PurePosixPath(source.replace("\\", "/")).name
+    stem = _UNSAFE.sub("-", unicodedata.normalize("NFC", _SUFFIX.sub("", name)))
+    short = stem.encode("utf-8", "ignore")[:MAX_STEM_BYTES].decode("utf-8", "ignore")
+    return short.strip(".-") or "picture"
+
+
+def _write(path: Path, data: bytes) -> Path:
+    """Whoever reads the file sees the old bytes or the new ones, never a part; a link in its place is replaced."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path

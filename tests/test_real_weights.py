@@ -1,0 +1,238 @@
+"""Golden results of real weights on real, labelled pictures.
+
+A mistake in preprocessing or decoding moves these numbers: colours in the wrong order, a letterbox off by a few pixels,
+missing normalisation, transposed boxes. `test_planted_mistakes_are_caught` plants such mistakes and shows that they do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import orjson
+import pytest
+from PIL import Image as PILImage
+
+from hearthwatch.adapter.base import Adapter
+from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.models import get_model
+from hearthwatch.models.license_plate_detector import LicensePlateDetector
+from hearthwatch.vision.boxes import Box, iou
+from hearthwatch.vision.crops import crop
+from hearthwatch.vision.decode import decode, to_image
+from hearthwatch.vision.image import Float, Image
+from hearthwatch.vision.keypoints import oks
+from hearthwatch.vision.letterbox import Letterbox
+
+pytestmark = pytest.mark.weights
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="module")
+def options(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> LoadOptions:
+    return LoadOptions(models_dir=assets / "weights", cache_dir=tmp_path_factory.mktemp("cache"), precision="f32")
+
+
+@pytest.fixture(scope="module")
+def persons(assets: Path) -> list[tuple[Path, Float, Float, float]]:
+    """(photo, box xywh, key points (17, 3), area) of every labelled person."""
+    labels = orjson.loads((assets / "data/pose/test_coco.json").read_bytes())
+    names = {image["id"]: Path(image["file_name"]).name for image in labels["images"]}
+    return [
+        (
+            assets / "data/pose" / names[person["image_id"]],
+            np.array(person["bbox"], np.float32),
+            np.array(person["keypoints"], np.float32).reshape(17, 3),
+            float(person["area"]),
+        )
+        for person in labels["annotations"]
+        if person["num_keypoints"] > 0 and (assets / "data/pose" / names[person["image_id"]]).exists()
+    ]
+
+
+def load_model(name: str, options: LoadOptions, **spec: Any) -> LoadedModel:
+    """The model as it is, or with fields of its input spec replaced: a planted mistake."""
+    loaded = load(get_model(name), options)
+    if spec:
+        adapter: Adapter[Any] = loaded.adapter
+        adapter.input = replace(adapter.input, **spec)
+    return loaded
+
+
+def mean_oks(pose: LoadedModel, persons: list[tuple[Path, Float, Float, float]]) -> float:
+    values = []
+    for photo, _, truth, area in persons:
+        found = pose.predict([to_image(photo)])[0][0].persons
+        values.append(max((oks(person.as_array(), truth, area) for person in found), default=0.0))
+    return float(np.mean(values))
+
+
+def found_persons(detector: LoadedModel, persons: list[tuple[Path, Float, Float, float]]) -> int:
+    count = 0
+    for photo, (x, y, width, height), _, _ in persons:
+        found = detector.predict([to_image(photo)])[0][0].detections
+        boxes = np.array([d.box for d in found if d.class_name == "person" and d.confidence >= 0.5], np.float32)
+        truth = np.array([[x, y, x + width, y + height]], np.float32)
+        count += bool(iou(truth, boxes.reshape(-1, 4)).max(initial=0) >= 0.5)
+    return count
+
+
+def test_pose_reaches_the_oks_that_was_measured(options: LoadOptions, persons: Any) -> None:
+    assert len(persons) == 12
+    assert mean_oks(load_model("pose_estimator", options), persons) >= 0.82  # 0.847 was measured
+
+
+def test_the_detector_finds_all_labelled_persons(options: LoadOptions, persons: Any) -> None:
+    assert found_persons(load_model("yolo26", options), persons) == 12
+
+
+def test_reduced_decoding_moves_no_person(options: LoadOptions, assets: Path) -> None:
+    """Decoded at half size, every person of the full picture is found at the same place."""
+    detector = load_model("yolo26", options)
+    for photo in sorted((assets / "data/frames").glob("*.jpg")):
+        data = photo.read_bytes()
+        reduced = decode(data, at_least=640)
+        assert reduced.pixels.shape[1] < 1920
+        sure, again = (boxes_of(detector, image, limit) for image, limit in ((decode(data), 0.6), (reduced, 0.55)))
+        assert len(sure) > 0
+        assert iou(sure, again).max(axis=1).min() >= 0.9, photo.name  # 0.95 was measured
+
+
+def boxes_of(detector: LoadedModel, image: Image, confidence: float) -> Float:
+    found = detector.predict([image])[0][0].detections
+    boxes = [d.box for d in found if d.class_name == "person" and d.confidence >= confidence]
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def plate_text(path: Path) -> str:
+    """`ru_2_a002ha98_000.jpg` carries the text a002ha98."""
+    return path.stem.split("_")[-2]
+
+
+def folded(text: str) -> str:
+    """O and 0, I and 1, B and 8 are one sign on many plates."""
+    return re.sub(r"[^A-Z0-9]", "", text.upper()).translate(str.maketrans("OIB", "018"))
+
+
+def test_at_least_four_of_five_plates_are_read(options: LoadOptions, assets: Path) -> None:
+    detector, reader = load_model("license_plate_detector", options), load_model("plate_ocr", options)
+    right = 0
+    for photo in sorted((assets / "data/plates").glob("*.jpg")):
+        image = to_image(photo)
+        plates = [d.box for d in detector.predict([image])[0][0].detections[:1]]
+        answers = reader.for_boxes(image, plates)[0] if plates else []
+        right += any(answer and folded(answer.text) == folded(plate_text(photo)) for answer in answers)
+    assert right >= 4
+
+
+def test_plates_are_found_by_the_documented_class(assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARTHWATCH_MODELS_DIR", str(assets / "weights"))
+    detector = LicensePlateDetector().load_model()
+    try:
+        assert all(detector.detect(photo) for photo in (assets / "data/plates").glob("*.jpg"))
+    finally:
+        detector.unload()
+
+
+def similarities(reid: LoadedModel, assets: Path) -> tuple[Float, Float]:
+    """Cosines of all pairs of one person, and of all pairs of two."""
+    photos = sorted((assets / "data/reid").glob("*.jpg"))
+    vectors = np.stack([reid.predict([to_image(photo)])[0][0].embedding for photo in photos])
+    people = np.array([photo.name.split("_")[0] for photo in photos])
+    pairs = np.triu_indices(len(photos), 1)
+    same = (people[:, None] == people[None])[pairs]
+    cosines = (vectors @ vectors.T)[pairs]
+    return cosines[same], cosines[~same]
+
+
+def test_the_same_person_is_nearer_than_another(options: LoadOptions, assets: Path) -> None:
+    same, others = similarities(load_model("person_reid", options), assets)
+    # 0.82 and 0.66 were measured
+    assert np.percentile(same, 5) - np.percentile(others, 99) >= 0.12
+
+
+def reference_embedding(assets: Path, pixels: Any) -> Float:
+    """torchreid's documented evaluation transform, written with Pillow and NumPy alone, in ONNX Runtime."""
+    from hearthwatch.runtimes.quiet import import_onnxruntime
+
+    squashed = PILImage.fromarray(pixels).resize((128, 256), PILImage.Resampling.BILINEAR)
+    values = np.asarray(squashed, np.float32) / 255
+    values = (values - np.array([0.485, 0.456, 0.406], np.float32)) / np.array([0.229, 0.224, 0.225], np.float32)
+    path = str(assets / "weights/osnet_x0_25_msmt17.onnx")
+    session = import_onnxruntime().InferenceSession(path, providers=["CPUExecutionProvider"])
+    raw: Float = session.run(None, {"input": values.transpose(2, 0, 1)[None]})[0][0]
+    return raw / np.linalg.norm(raw)
+
+
+def test_embeddings_equal_the_golden_vector_and_the_reference(
+    options: LoadOptions, assets: Path, astronaut: Image
+) -> None:
+    """The golden vector is `reference_embedding` of the bundled picture's person, stored once."""
+    person = crop(astronaut, Box(60, 0, 420, 512))
+    ours = load_model("person_reid", options).predict([person])[0][0].embedding
+    golden = np.array(orjson.loads((GOLDEN / "osnet_astronaut.json").read_bytes())["embedding"], np.float32)
+    assert float(ours @ golden) >= 0.9999
+    assert float(ours @ reference_embedding(assets, person.pixels)) >= 0.9999
+
+
+def test_faces_equal_those_of_opencvs_own_decoder(options: LoadOptions, assets: Path) -> None:
+    """OpenCV's FaceDetectorYN on the same letterboxed pixels is the reference of the decoding."""
+    faces = load_model("face_detector", options)
+    path = str(assets / "weights/face_detection_yunet_2023mar.onnx")
+    reference = cv2.FaceDetectorYN.create(path, "", (640, 640), 0.7, 0.3)
+    for photo in sorted((assets / "data/faces").glob("*.jpg")):
+        image = to_image(photo)
+        letterbox = Letterbox.fit(image.region, (640, 640))
+        rows = reference.detect(np.ascontiguousarray(letterbox.apply(image)[..., ::-1]))[1]
+        corners = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1).astype(np.float32)
+        ours = faces.predict([image])[0][0].faces
+        assert len(ours) == len(rows) == 3
+        overlaps = iou(np.array([f.bbox for f in ours], np.float32), letterbox.boxes_to_picture(corners))
+        assert overlaps.max(axis=1).min() >= 0.98
+        assert sorted(f.confidence for f in ours) == pytest.approx(sorted(rows[:, 14].tolist()), abs=0.01)
+        nearest = letterbox.to_picture(rows[overlaps.argmax(axis=1), 4:14].reshape(-1, 5, 2))
+        assert np.abs(np.array([f.landmarks for f in ours]) - nearest).max() < 3.0
+
+
+@pytest.mark.parametrize(
+    ("mistake", "name"),
+    [
+        ({"color": "BGR"}, "person_reid"),
+        ({"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}, "person_reid"),
+        ({"scale": 1.0}, "person_reid"),
+        ({"scale": 1.0}, "pose_estimator"),
+        ({"scale": 1.0}, "yolo26"),
+        ({"resize": "squash"}, "pose_estimator"),
+    ],
+    ids=str,
+)
+def test_planted_mistakes_are_caught(
+    mistake: dict[str, Any], name: str, options: LoadOptions, assets: Path, persons: Any, astronaut: Image
+) -> None:
+    wrong = load_model(name, options, **mistake)
+    if name == "person_reid":
+        golden = np.array(orjson.loads((GOLDEN / "osnet_astronaut.json").read_bytes())["embedding"], np.float32)
+        embedding = wrong.predict([crop(astronaut, Box(60, 0, 420, 512))])[0][0].embedding
+        assert float(embedding @ golden) < 0.99
+    elif name == "pose_estimator":
+        assert mean_oks(wrong, persons) < 0.82
+    else:
+        assert found_persons(wrong, persons) < 12
+
+
+@pytest.mark.parametrize("shift", [(4, 0), (0, 4)], ids=str)
+def test_a_letterbox_off_by_four_pixels_is_caught(shift: tuple[int, int], options: LoadOptions, persons: Any) -> None:
+    pose = load_model("pose_estimator", options)
+    scores = []
+    for photo, _, truth, area in persons:
+        image = to_image(photo)
+        found = pose.predict([image])[0][0].persons
+        scale = max(image.width, image.height) / 640
+        moved = [person.as_array() + np.array([shift[0] * scale, shift[1] * scale, 0], np.float32) for person in found]
+        scores.append(max((oks(points, truth, area) for points in moved), default=0.0))
+    assert float(np.mean(scores)) < 0.82
