@@ -17,6 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hearthwatch.errors import SettingsError
 
+#: The devices of `runtimes.select.resolve_device`; here, so that a wrong one is refused with its variable's name.
+DEVICES = r"^(auto|cpu|gpu|npu|cuda(:[0-9]+)?)$"
 #: Our image sets HEARTHWATCH_CONTAINER: a shell inside somebody else's container is no reason to write to /models.
 CONTAINER_MODELS, CONTAINER_CACHE = Path("/models"), Path("/cache")
 
@@ -29,7 +31,7 @@ class Settings(BaseSettings):
     container: bool = Field(default=False, validation_alias="HEARTHWATCH_CONTAINER")
     models_dir_variable: Path | None = Field(default=None, validation_alias="HEARTHWATCH_MODELS_DIR")
     cache_dir_variable: Path | None = Field(default=None, validation_alias="HEARTHWATCH_CACHE_DIR")
-    device: str = Field(default="auto", validation_alias="HEARTHWATCH_DEVICE")
+    device: str = Field(default="auto", pattern=DEVICES, validation_alias="HEARTHWATCH_DEVICE")
     precision: Literal["auto", "f32", "bf16", "f16"] = Field(default="auto", validation_alias="HEARTHWATCH_PRECISION")
     offline: bool = Field(default=False, validation_alias="HEARTHWATCH_OFFLINE")
     license_policy: Literal["any", "permissive"] = Field(default="any", validation_alias="HEARTHWATCH_LICENSE_POLICY")

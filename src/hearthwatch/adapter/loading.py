@@ -16,7 +16,7 @@ from hearthwatch.artifacts.catalog import entries_for
 from hearthwatch.artifacts.description import Description, WeightsOrigin, describe
 from hearthwatch.artifacts.graph import Graph
 from hearthwatch.artifacts.lookup import FoundWeights, WeightsQuery, find_weights
-from hearthwatch.errors import HearthwatchError, InferenceFailed, WeightsInvalid
+from hearthwatch.errors import HearthwatchError, InferenceFailed, LoadFailed, WeightsInvalid
 from hearthwatch.runtimes.base import Engine, LoadRequest, Precision, Runtime, RuntimeInfo
 from hearthwatch.runtimes.rapidocr import RapidOCRRuntime
 from hearthwatch.runtimes.select import ENGINES, load_graph, resolve_device
@@ -134,14 +134,26 @@ def load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedModel
     Raises:
         WeightsMissing: no weights; the message has every place looked at.
         WeightsInvalid: the file or its card is refused.
-        LoadFailed: no engine could load it.
+        LoadFailed: no engine could load it, or the model itself could not be set up.
         SettingsError: a device that does not exist.
     """
+    try:
+        return _load(adapter_class, options)
+    except HearthwatchError:
+        raise
+    except Exception as error:
+        name = adapter_class.SPEC.name
+        raise LoadFailed(f"{name} could not be loaded: {type(error).__name__}: {error}") from error
+
+
+def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedModel:
     spec = adapter_class.SPEC
+    found = find(adapter_class, options)
     if spec.bundled:
+        if found.kind != "bundled":
+            raise WeightsInvalid(f"{found.how} = {found.path}: {spec.name} brings its networks and takes no others")
         adapter = adapter_class(bundled_description(adapter_class))
         return LoadedModel(adapter, RapidOCRRuntime(options.threads), ())
-    found = find(adapter_class, options)
     description = describe_found(adapter_class, found)
     for conflict in description.conflicts:
         _log.warning("card model=%s file=%s conflict=%s", spec.name, found.path.name, conflict)

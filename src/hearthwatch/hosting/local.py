@@ -51,20 +51,32 @@ class LocalRunner:
         return model in self._models
 
     async def run(self, call: ModelCall) -> list[Outcome]:
-        answers = max(1, len(call.boxes))
+        left = None if call.deadline is None else call.deadline - time.monotonic()
+        failure: HearthwatchError
+        if left is not None and left <= 0:
+            failure = DeadlineExceeded(f"the deadline passed before {call.model} began")
+            return [Outcome(call.model, error=failure)] * _questions(call)
         try:
-            loaded = await self.load(call.model)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._workers, _answer, loaded, call)
+            async with asyncio.timeout(left) as limit:
+                loaded = await self.load(call.model)
+                return await asyncio.get_running_loop().run_in_executor(self._workers, _answer, loaded, call)
         except HearthwatchError as error:
-            return [Outcome(call.model, error=error)] * answers
+            failure = error
+        except Exception as error:  # noqa: BLE001 - a failure is an outcome, not an exception
+            # What a thread has begun it finishes; only the waiting ends.
+            failure = (
+                DeadlineExceeded(f"the deadline passed before {call.model} answered")
+                if limit.expired()
+                else InferenceFailed(f"{call.model} failed: {type(error).__name__}: {error}")
+            )
+        return [Outcome(call.model, error=failure)] * _questions(call)
 
     async def load(self, name: str) -> LoadedModel:
         """The loaded model; loads it where it is not yet.
 
         Raises:
             UnknownModel: this runner does not offer it.
-            WeightsError, LoadFailed: it cannot be loaded; the next question tries again.
+            WeightsError, LoadFailed, SettingsError: it cannot be loaded; the next question tries again.
         """
         if name not in self._models:
             raise UnknownModel(f"there is no model {name!r}; the models are {', '.join(self._models)}")
@@ -91,16 +103,19 @@ class LocalRunner:
 
 def _answer(loaded: LoadedModel, call: ModelCall) -> list[Outcome]:
     name, weights = call.model, loaded.weights
-    if call.deadline is not None and time.monotonic() >= call.deadline:
-        raise DeadlineExceeded(f"the deadline passed before {name} began")
     image = call.picture.image()
     if call.boxes:
         results, timings = loaded.for_boxes(image, call.boxes)
     else:
         results, timings = loaded.predict([image])
-    if len(results) != max(1, len(call.boxes)):
-        raise InferenceFailed(f"{name} gave {len(results)} answers to {max(1, len(call.boxes))} questions")
+    if len(results) != _questions(call):
+        raise InferenceFailed(f"{name} gave {len(results)} answers to {_questions(call)} questions")
     return [
         Outcome(name, result, weights=weights, inference_time_ms=timings.inference_time_ms, infer_ms=timings.infer_ms)
         for result in results
     ]
+
+
+def _questions(call: ModelCall) -> int:
+    """One per box, or one about the picture as a whole."""
+    return max(1, len(call.boxes))

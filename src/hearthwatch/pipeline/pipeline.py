@@ -105,7 +105,7 @@ def _group(
 
 def _inside(subject: DetectionInput, width: int, height: int) -> DetectionInput:
     """The detection with its box in picture pixels and clamped; a box of a caller's own making is checked first."""
-    moved = replace(subject, bbox=parse_box(subject.bbox)).in_picture(width, height)
+    moved = replace(subject, bbox=parse_box([float(side) for side in subject.bbox])).in_picture(width, height)
     return replace(moved, bbox=clamp_box(moved.bbox, width, height))
 
 

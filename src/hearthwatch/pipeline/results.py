@@ -89,10 +89,12 @@ class DetectionInput:
         where = f"detection {index} ({name})"
         if value.get("bbox") is None:
             raise BadBox(f"{where} has no bbox")
-        stated = {key: _read(where, key, read, value[key]) for key, read in _FIELDS.items()
-                  if value.get(key) is not None}  # fmt: skip
         # An application that states no confidence states the object itself.
-        return cls(**{"id": str(index), "class_name": name, "confidence": 1.0} | stated)
+        fields: dict[str, Any] = {"id": str(index), "class_name": name, "confidence": 1.0}
+        for key, read in _FIELDS.items():
+            if value.get(key) is not None:
+                fields[key] = _read(where, key, read, value[key])
+        return cls(**fields)
 
     def in_picture(self, width: float, height: float) -> DetectionInput:
         """The same with its boxes in pixels of a picture of that size, when they refer to another one."""

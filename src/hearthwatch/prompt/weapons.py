@@ -84,13 +84,15 @@ def _judge(thing: DetectionInput, persons: Sequence[DetectionInput], poses: Mapp
 
 
 def _holder(thing: Box, persons: Sequence[DetectionInput], poses: Mapping[str, PoseResult]) -> str | None:
-    """Whose wrist is nearest, within reach; else whose box holds it, the smallest of several: the person in front."""
+    """Whose wrist is nearest, within reach; else whose box holds it."""
     reach = [(d, p.id) for p in persons if (d := _wrist_distance(thing, p, poses.get(p.id))) <= WRIST_REACH]
     if reach:
         return min(reach)[1]
     if not persons:
         return None
     shares = coverage(np.array([thing], np.float32), np.array([p.bbox for p in persons], np.float32))[0]
+    # The smallest of several: a box that holds a neighbour's hand is the larger one. Never the first of the list, for
+    # the order of detections means nothing.
     holding = [(-float(share), p.bbox.area, p.id) for share, p in zip(shares, persons, strict=True)
                if share >= MIN_COVERAGE]  # fmt: skip
     return min(holding)[2] if holding else None

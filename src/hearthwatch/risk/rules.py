@@ -8,7 +8,7 @@ change of any number raises `VERSION`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, time
 
 from hearthwatch.prompt.facts import Fact, Scene
@@ -48,10 +48,12 @@ CAP_ANIMALS = 15
 
 def assess(scene: Scene) -> RiskAssessment:
     """Score one event by the rules."""
-    per_subject = {subject: _score_subject(subject, scene) for subject in scene.subjects("person", "vehicle", "animal")}
-    loose = [_weapon_reason(fact) for fact in scene.facts if fact.kind == "weapon" and fact.subject is None]
-    best = max(per_subject.values(), key=_total, default=[])
-    reasons = [*best, *loose, *_company(scene)]
+    known = {fact.subject for fact in scene.facts if fact.kind == "known"}
+    subjects = scene.subjects("person", "vehicle", "animal")
+    best = max((_score_subject(subject, scene, known=subject in known) for subject in subjects), key=_total, default=[])
+    # In nobody's hand, or in the hand of somebody known: it is in the scene, whoever else is there.
+    loose = [_weapon_reason(f) for f in scene.facts if f.kind == "weapon" and (f.subject is None or f.subject in known)]
+    reasons = [*best, *loose, *_company(scene, known)]
     score, bounds = _bounded(_total(reasons), scene)
     reasons += bounds
     return RiskAssessment(
@@ -69,14 +71,18 @@ def is_night(when: datetime) -> bool:
     return when.time() >= NIGHT_BEGINS or when.time() < NIGHT_ENDS
 
 
-def _score_subject(subject: str, scene: Scene) -> list[Reason]:
-    """The reasons of one person, vehicle or animal; being known takes away at most what the rest added."""
-    facts = scene.of(subject)
+def _score_subject(subject: str, scene: Scene, *, known: bool) -> list[Reason]:
+    """The reasons of one person, vehicle or animal; being known takes away at most what the rest added.
+
+    A weapon in the hand of somebody known is left to the scene: were it his alone, his coming could take it away from
+    the stranger beside him.
+    """
+    facts = [fact for fact in scene.of(subject) if not (known and fact.kind == "weapon")]
     reasons = [reason for fact in facts for rule in _RULES if (reason := rule(fact))]
     kind = next(fact.value for fact in facts if fact.kind == "presence")
     if scene.when is not None and is_night(scene.when) and kind == "person":
         reasons.append(Reason(NIGHT, f"at night ({scene.when:%H:%M})", subject))
-    if any(fact.kind == "known" for fact in facts) and kind == "person":
+    if known and kind == "person":
         text = "known to the application"
         reasons.append(Reason(max(KNOWN, -_total(reasons)), text, subject))
     # The strongest first, what lowers last: the order in which a reader asks.
@@ -111,8 +117,7 @@ def _weapon_reason(fact: Fact) -> Reason:
     return Reason(points, f"{fact.text} ({_sure(fact)})", fact.subject)
 
 
-def _company(scene: Scene) -> list[Reason]:
-    known = {fact.subject for fact in scene.facts if fact.kind == "known"}
+def _company(scene: Scene, known: Collection[str | None]) -> list[Reason]:
     strangers = [subject for subject in scene.subjects("person") if subject not in known]
     if len(strangers) < 2:
         return []
@@ -135,6 +140,8 @@ def _bounded(total: int, scene: Scene) -> tuple[int, list[Reason]]:
     if only_animals and not armed and score > CAP_ANIMALS:
         bounds.append(Reason(0, f"held at {CAP_ANIMALS}: only animals are in view"))
         score = CAP_ANIMALS
+    if score == 100 < total:
+        bounds.append(Reason(0, f"held at 100 of {total}: the scale ends there"))
     return score, bounds
 
 
