@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import simplejpeg
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image as PILImage
 from PIL import ImageOps
@@ -228,6 +228,7 @@ def test_a_jpeg_with_odd_subsampling_is_refused() -> None:
         decode(SAMPLES["jpeg"][:at] + b"\x31" + SAMPLES["jpeg"][at + 1 :])
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(SAMPLES)), st.data())
 def test_one_wrong_byte_gives_a_picture_of_the_right_size_or_an_image_error(sample: str, draw: st.DataObject) -> None:
     data = bytearray(SAMPLES[sample])
@@ -240,6 +241,7 @@ def test_one_wrong_byte_gives_a_picture_of_the_right_size_or_an_image_error(samp
     assert (image.width, image.height) == image.pixels.shape[1::-1] == (header.width, header.height)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(SAMPLES)), st.data())
 def test_a_cut_and_a_paste_give_a_picture_or_an_image_error(sample: str, draw: st.DataObject) -> None:
     data = SAMPLES[sample]
@@ -250,6 +252,7 @@ def test_a_cut_and_a_paste_give_a_picture_or_an_image_error(sample: str, draw: s
         return
 
 
+@settings(deadline=None)
 @example(60, 1, 24, 0)
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 500), st.sampled_from([0, 2]))
 def test_a_reduced_jpeg_keeps_the_pixels_that_were_asked_for(

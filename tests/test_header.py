@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PILImage
 
@@ -60,6 +60,7 @@ def test_an_orientation_that_cannot_be_read_leaves_the_picture_as_it_is(block: b
     assert read_header(jpeg(exif=b"Exif\0\0" + block)).orientation == 1
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_no_exif_block_makes_a_picture_unreadable(block: bytes) -> None:
     assert 1 <= read_header(jpeg(exif=b"Exif\0\0II*\0" + block)).orientation <= 8
@@ -124,6 +125,7 @@ def test_the_trailer_of_a_samsung_phone_is_accepted_when_it_accounts_for_every_b
             read_header(unaccounted)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64), st.integers(0, 2**32 - 1))
 def test_no_trailer_that_looks_like_samsungs_is_more_than_an_error(junk: bytes, length: int) -> None:
     data = SAMPLES["jpeg"] + b"x" + b"SEFH" + junk + struct.pack("<I", length % 100) + b"SEFT"
@@ -180,6 +182,7 @@ def test_what_is_no_accepted_picture_is_named(data: bytes, error: type[ImageErro
         read_header(data)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([b"", *{data[:n] for data in SAMPLES.values() for n in (4, 12, 30)}]))
 def test_random_bytes_are_never_more_than_an_image_error(noise: bytes, start: bytes) -> None:
     with pytest.raises(ImageError):

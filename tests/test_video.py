@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthwatch.errors import ImageError, ImageTooLarge, ImageTruncated, NotAnImage
@@ -210,6 +210,7 @@ def test_at_least_one_frame_must_be_asked_for(clips: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("kind", CODECS)
+@settings(deadline=None)
 @given(draw=st.data())
 def test_damage_gives_frames_of_one_size_or_an_image_error(
     clips: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, kind: str, draw: st.DataObject

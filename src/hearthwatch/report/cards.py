@@ -13,7 +13,7 @@ from hearthwatch.report.text import join, model_title, words
 from hearthwatch.vision.boxes import Box
 
 _LABELS = {"known": "Known as", "dwell": "In view"}
-_IN_VAIN = {"pose": "no skeleton found", "face": "no face seen", "license_plate": "no plate read"}
+_IN_VAIN = {"pose": "No skeleton found.", "face": "No face seen.", "license_plate": "No plate read."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Card:
         confidence: 0..1.
         box: picture pixels; parts of it may lie outside.
         lines: what is known.
-        unknown: what was looked for and is not known.
+        unknown: what was looked for and is not known, one sentence each.
         skipped: what was not looked for, one sentence a reason.
         errors: what failed, one sentence each.
     """
@@ -72,7 +72,7 @@ def skipped_sentences(skipped: dict[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for model, reason in skipped.items():
         by_reason.setdefault(reason, []).append(model_title(model))
-    return [f"{join(models)}: {reason}" for reason, models in by_reason.items()]
+    return [f"Not run ({reason}): {join(models)}." for reason, models in by_reason.items()]
 
 
 def _card(event: Event, detection: DetectionInput, number: int) -> Card:
@@ -100,7 +100,7 @@ def _lines(facts: list[Fact], detection: DetectionInput, answers: Answers) -> li
     known = [fact for fact in facts if fact.kind not in {"presence", "absent"}]
     lines = [_line(fact, detection, answers) for fact in known]
     if answers.reid is not None:
-        lines.append(Line("Appearance", f"recorded ({answers.reid.hash})"))
+        lines.append(Line("Appearance", "recorded"))
     return lines
 
 
@@ -121,5 +121,9 @@ def _line(fact: Fact, detection: DetectionInput, answers: Answers) -> Line:
 
 def _unknown(facts: list[Fact], answers: Answers) -> list[str]:
     elsewhere = answers.skipped.keys() | answers.errors.keys()
-    unclear = [fact.text for fact in facts if fact.kind == "absent" and fact.value not in elsewhere]
+    unclear = [_sentence(fact.text) for fact in facts if fact.kind == "absent" and fact.value not in elsewhere]
     return unclear + [_IN_VAIN[name] for name in answers.nothing if name in _IN_VAIN]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."

@@ -141,10 +141,9 @@ def render_html(events: Sequence[Event], failed: Sequence[tuple[str, str]], made
 
 def render_page(views: Sequence[EventView], failed: Sequence[tuple[str, str]], made: datetime | None = None) -> str:
     """As `render_html`, for events whose pictures are drawn already."""
-    pictures = len(views) + len(failed)
     return _environment().get_template("page.html.j2").render(
         policy=POLICY,
-        title=f"{pictures} picture{'' if pictures == 1 else 's'}",
+        title=f"Report on {len(views)} picture{'' if len(views) == 1 else 's'}" if views else "Nothing could be looked at",
         made=f"{made:%Y-%m-%d %H:%M}" if made else "",
         events=views,
         failed=failed,

@@ -55,8 +55,7 @@ def _header(event: Event) -> Text:
 def _card(card: Card) -> Text:
     text = Text.assemble((str(card.number), "bold"), " ", plain(card.class_name), (f" {percent(card.confidence)}", "dim"))
     for line in card.lines:
-        if line.label != "Appearance":  # a number that means nothing to a reader
-            text.append(" · ").append_text(_line(line))
+        text.append(" · ").append_text(_line(line))
     return text
 
 
@@ -75,13 +74,13 @@ def _reason(reason: Reason, numbers: dict[str, int]) -> Text:
 def _remarks(event: Event, cards: list[Card]) -> Iterator[Text]:
     skipped = {model: why for d in event.detections for model, why in answers_of(event, d).skipped.items()}
     if skipped:
-        yield _text(f"Not run: {'; '.join(skipped_sentences(skipped))}", "dim")
+        yield _text(" ".join(skipped_sentences(skipped)), "dim")
     unknown: dict[str, str] = {}
     for card in cards:
         for sentence in card.unknown:
             unknown[sentence] = f"{unknown.get(sentence, sentence)} [{card.number}]"
     if unknown:
-        yield _text(f"Not known: {'; '.join(unknown.values())}", "dim")
+        yield _text(" ".join(unknown.values()), "dim")
     for error in dict.fromkeys(event.errors):
         yield _text(f"Failed: {error}", "red")
     if notice := sample_notice(event.weights):
