@@ -40,6 +40,7 @@ class FakeHub:
         states_sha256: whether it states the digest before the download, as it does for large files.
         is_hub: False leaves out what only a hub answers (a captive portal).
         redirects: sends downloads to another host name, as a content network does.
+        commit: what `main` points at.
         stall_after: bytes after which every download waits for `released`.
     """
 
@@ -53,6 +54,7 @@ class FakeHub:
     states_sha256: bool = False
     is_hub: bool = True
     redirects: bool = False
+    commit: str = COMMIT
     stall_after: int | None = None
     stalled: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
@@ -132,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         digest = hashlib.sha256(body).hexdigest()
         headers = {"ETag": f'"{digest if hub.states_sha256 else digest[:40]}"'}
         if hub.is_hub:
-            headers["X-Repo-Commit"] = revision if len(revision) == 40 else COMMIT
+            headers["X-Repo-Commit"] = revision if len(revision) == 40 else hub.commit
         if hub.redirects and not self.path.startswith("/cdn"):
             headers |= {"X-Linked-Etag": headers["ETag"], "X-Linked-Size": str(len(body))}
             headers["Location"] = f"http://localhost:{hub.port}/cdn{self.path}"

@@ -55,6 +55,15 @@ def png_rows(rows: npt.NDArray[np.generic]) -> tuple[bytes, bytes]:
     return b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
 
 
+def bmp_of(
+    size: tuple[int, int], bits: int, pixels: bytes, *, packing: int = 0, packed: int = 0, between: bytes = b""
+) -> bytes:
+    """A BMP with the header of Windows 3; `between` is what stands before the pixels: a palette or masks."""
+    offset = 54 + len(between)
+    head = struct.pack("<IIiiHHIIIIII", offset, 40, *size, 1, bits, packing, packed, 0, 0, len(between) // 4, 0)
+    return b"BM" + struct.pack("<II", offset + len(pixels), 0) + head + between + pixels
+
+
 def _frames() -> list[PILImage.Image]:
     return [PILImage.new("RGB", (WIDTH, HEIGHT), color) for color in ("red", "blue")]
 

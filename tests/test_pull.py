@@ -201,7 +201,7 @@ def test_the_first_pull_is_trusted_and_the_next_one_must_bring_the_same(hub: Fak
     first = fetch(ENTRY, models_dir, hub)
     assert any("trusted from this first pull on" in note for note in first.notes)
     first.path.unlink()
-    hub.files["maker/net", "onnx/model.onnx"] = BODY[::-1]
+    hub.files["maker/net", "onnx/model.onnx"], hub.commit = BODY[::-1], "f" * 40
     hub.revisions["maker/net", "onnx/model.onnx", COMMIT] = BODY
     again = fetch(ENTRY, models_dir, hub)
     assert again.path.read_bytes() == BODY, "the recorded revision is asked for, not the newest"

@@ -123,10 +123,11 @@ def _as_inputs(
     counts: dict[str, int] = {}
     for detection in found:
         name = detection.class_name
-        wanted = name in DEFAULT_CLASSES or name.lower() in SEVERITIES
+        wanted = name.lower() in {*DEFAULT_CLASSES, *SEVERITIES}
         if detection.confidence < confidence or not wanted:
             continue
-        counts[name] = counts.get(name, 0) + 1
-        key = f"{name.replace(' ', '_')}-{counts[name]}"
+        stem = name.replace(" ", "_")
+        counts[stem] = counts.get(stem, 0) + 1
+        key = f"{stem}-{counts[stem]}"
         inputs.append(DetectionInput(key, name, detection.confidence, detection.box, camera=camera, time=when))
     return inputs

@@ -34,7 +34,9 @@ class Agreement:
     def judge(self, reference: Sequence[Any], candidate: Sequence[Any]) -> float | None:
         """The worst value over all pictures, or None where no picture gave evidence."""
         values = [self.measure(a, b) for a, b in zip(reference, candidate, strict=True)]
-        return min((value for value in values if value is not None), default=None)
+        judged = [value for value in values if value is not None]
+        # Not min(): it passes over a NaN, which here is an answer that went wrong and must not agree.
+        return float(np.min(judged)) if judged else None
 
 
 def same_boxes(reference: Float, candidate: Float) -> float | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.resources
+import logging
+import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +29,8 @@ Asked = Literal["auto"] | Precision
 
 #: Part of the verdict's key: raise it when a model's decoding changes what its results mean.
 VERDICT_VERSION = 1
+
+_log = logging.getLogger(__name__)
 
 
 def choose_precision(
@@ -67,8 +71,8 @@ def _judge(
     try:
         reference = _results(adapter, with_precision(request, "f32"), engines, pictures)
         candidate = _results(adapter, with_precision(request, precision), engines, pictures)
-    except LoadFailed as error:
-        return {"agrees": False, "reason": f"f32: {precision} could not be tried ({error})"}
+    except Exception as error:  # noqa: BLE001 - networks and engines raise what they like, and f32 is there to be used
+        return {"agrees": False, "reason": f"f32: {precision} could not be tried ({error or type(error).__name__})"}
     value = agreement.judge(reference, candidate)
     if value is None:
         verdict = {"agrees": False, "reason": f"f32: the verification pictures give no evidence for {precision}"}
@@ -85,6 +89,9 @@ def _results(
 ) -> list[Any]:
     runtime = load_graph(request, engines).runtime
     try:
+        # An engine that was fallen back to may not have it, and would agree with itself.
+        if runtime.info.precision != request.precision:
+            raise LoadFailed(f"{runtime.info.engine} computes in {runtime.info.precision}")
         return adapter.predict(pictures, runtime.run)
     finally:
         runtime.close()
@@ -94,8 +101,10 @@ def _verdict_path(adapter: Adapter[Any], request: LoadRequest, precision: Precis
     if request.cache_dir is None:
         return None
     # The processor decides how an engine rounds, the spec decides what the pixels are.
+    agreement = adapter.SPEC.agreement
     facts = [VERDICT_VERSION, adapter.SPEC.name, request.digest, request.device, precision, platform.processor(),
-             platform.machine(), _engine_versions(), repr(adapter.input)]  # fmt: skip
+             platform.machine(), _engine_versions(), repr(adapter.input), agreement.name,
+             agreement.at_least]  # fmt: skip
     key = hashlib.sha256(orjson.dumps(facts)).hexdigest()[:32]
     return request.cache_dir / "precision" / f"{adapter.SPEC.name}-{key}.json"
 
@@ -120,7 +129,10 @@ def _kept(path: Path | None) -> dict[str, Any] | None:
 def _keep(path: Path | None, verdict: dict[str, Any]) -> None:
     if path is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(orjson.dumps(verdict))
-    partial.replace(path)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(orjson.dumps(verdict))
+        partial.replace(path)
+    except OSError as error:
+        _log.warning("verdict file=%s kept=no reason=%s", path, error)

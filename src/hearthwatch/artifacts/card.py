@@ -1,7 +1,7 @@
 """Cards: what a weight file says about itself, in `NAME.json` beside it.
 
 A card is data from outside: unknown keys inside `input` and `outputs` are refused (a misspelt one would silently change
-the answer), unknown keys at the top level are kept out and reported. `docs/cards.md` shows the format.
+the answer), unknown keys at the top level have no effect and are reported. `docs/cards.md` shows the format.
 """
 
 from __future__ import annotations
@@ -11,21 +11,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.vision.inputs import Color, DType, Interpolation, Layout, Resize
 
 #: A card is a page of text; a file of megabytes is something else.
 MAX_CARD_BYTES = 1 << 20
-#: The largest class index that a card may name (ImageNet-21k has 21,843 classes).
+#: The largest class index that a card may name, and the most indices in all (ImageNet-21k has 21,843 classes): a page
+#: of ranges could ask for gigabytes of them.
 MAX_CLASS_INDEX = 99_999
+MAX_INDICES = 100_000
+#: Far above the input of any network here; a larger side is a typing error that would eat the memory.
+MAX_SIDE_PX = 8192
+#: Characters of a wrong value that a message shows.
+MAX_SHOWN = 100
 
 Triple = tuple[float, float, float]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CardInput(_Part):
@@ -49,9 +55,8 @@ class CardInput(_Part):
     @field_validator("size")
     @classmethod
     def _sane(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
-        # 8192 px is far above any network here; a larger one is a typing error that would eat the memory.
-        if size is not None and not all(1 <= side <= 8192 for side in size):
-            raise ValueError(f"size {list(size)} must be (height, width) of 1 to 8192 px")
+        if size is not None and not all(1 <= side <= MAX_SIDE_PX for side in size):
+            raise ValueError(f"size {list(size)} must be (height, width) of 1 to {MAX_SIDE_PX} px")
         return size
 
     @field_validator("std")
@@ -74,7 +79,7 @@ class CardOutput(_Part):
 class Card(BaseModel):
     """A card, checked. Class indices are expanded: `[[152, 269]]` is the inclusive range."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     model: str | None = None
     license: str | None = None
@@ -88,12 +93,22 @@ class Card(BaseModel):
     space: str | None = None
     near: Literal["small", "large"] | None = None
 
-    @model_validator(mode="before")
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Keys that no card has, for example misspelt ones."""
+        return tuple(self.model_extra or ())
+
+    @field_validator("classes", mode="before")
     @classmethod
-    def _expand_ranges(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("classes"), dict):
-            data = {**data, "classes": {key: _expand(key, value) for key, value in data["classes"].items()}}
-        return data
+    def _expand_ranges(cls, classes: Any) -> Any:
+        if not isinstance(classes, dict):
+            return classes
+        expanded: dict[str, tuple[int, ...]] = {}
+        for name, value in classes.items():
+            expanded[name] = _expand(name, value)
+            if sum(map(len, expanded.values())) > MAX_INDICES:
+                raise ValueError(f"there are more than {MAX_INDICES} indices in all")
+        return expanded
 
 
 def read_card(path: Path) -> Card:
@@ -111,16 +126,25 @@ def read_card(path: Path) -> Card:
     except orjson.JSONDecodeError as error:
         raise WeightsInvalid(f"card {path} is not JSON: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole card"
-        raise WeightsInvalid(f"card {path}: {where}: {first['msg']} (got {first['input']!r})") from error
+        raise WeightsInvalid(f"card {path}: {first_problem(error)}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first field that does not hold, why, and the start of its value."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the whole card"
+    return f"{where}: {first['msg']} (got {repr(first['input'])[:MAX_SHOWN]})"
 
 
 def _expand(name: str, value: Any) -> tuple[int, ...]:
     indices: list[int] = []
     for item in value if isinstance(value, list) else [value]:
         low, high = item if isinstance(item, list) and len(item) == 2 else (item, item)
-        if not (isinstance(low, int) and isinstance(high, int) and 0 <= low <= high <= MAX_CLASS_INDEX):
-            raise ValueError(f"class {name!r}: {item!r} is neither an index nor an inclusive range [low, high]")
+        # Not isinstance: true and false are integers too.
+        if not (type(low) is type(high) is int and 0 <= low <= high <= MAX_CLASS_INDEX):
+            shown = repr(item)[:MAX_SHOWN]
+            raise ValueError(f"class {name!r}: {shown} is neither an index nor an inclusive range [low, high]")
         indices.extend(range(low, high + 1))
+        if len(indices) > MAX_INDICES:
+            raise ValueError(f"class {name!r} has more than {MAX_INDICES} indices")
     return tuple(indices)

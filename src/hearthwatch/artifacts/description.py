@@ -16,7 +16,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import ValidationError
 
-from hearthwatch.artifacts.card import Card, read_card
+from hearthwatch.artifacts.card import MAX_SIDE_PX, Card, CardInput, first_problem, read_card
 from hearthwatch.artifacts.graph import Graph, TensorInfo, read_graph
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.vision.inputs import InputSpec
@@ -39,7 +39,7 @@ class Description:
         input: the resolved preprocessing, with the origin of each field.
         class_names: by class index; empty where nobody names them.
         weights: `sample` where the card says so, else `real` or `custom`.
-        conflicts: sentences, one for each field on which two sources disagree.
+        conflicts: sentences, one for each field on which two sources disagree and each key of the card without effect.
     """
 
     graph: Graph
@@ -73,11 +73,13 @@ def describe(
         ("card", _stated(card)),
         ("metadata", _stated(embedded) | _image_size(graph.metadata)),
         ("preprocessor", _preprocessor(path.parent / "preprocessor_config.json")),
-        ("graph", _from_graph(graph, default)),
     ]
+    named = next((source["name"] for _, source in sources if source.get("name")), default.name)
+    sources.append(("graph", _from_graph(graph, named)))
     spec, conflicts = _resolve(default, sources)
     _check_against_graph(path, spec, graph)
     merged = card or embedded or Card()
+    conflicts.extend(f"card: {key!r} is no field of a card and has no effect" for key in merged.unknown)
     return Description(
         graph=graph,
         card=merged,
@@ -117,8 +119,10 @@ def _embedded_card(path: Path, metadata: Mapping[str, str]) -> Card | None:
         return None
     try:
         return Card.model_validate(orjson.loads(text))
-    except (orjson.JSONDecodeError, ValidationError) as error:
-        raise WeightsInvalid(f"{path}: the card in its metadata does not hold: {error}") from error
+    except orjson.JSONDecodeError as error:
+        raise WeightsInvalid(f"{path}: the card in its metadata is not JSON: {error}") from error
+    except ValidationError as error:
+        raise WeightsInvalid(f"{path}: the card in its metadata: {first_problem(error)}") from error
 
 
 def _image_size(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -137,24 +141,22 @@ def _preprocessor(path: Path) -> dict[str, Any]:
         config = orjson.loads(path.read_bytes())
         stated: dict[str, Any] = {}
         if isinstance(size := config.get("size"), dict) and {"height", "width"} <= size.keys():
-            stated["size"] = (int(size["height"]), int(size["width"]))
+            stated["size"] = (size["height"], size["width"])
         if config.get("do_rescale", True) and "rescale_factor" in config:
-            stated["scale"] = float(config["rescale_factor"])
+            stated["scale"] = config["rescale_factor"]
         if config.get("do_normalize", True) and {"image_mean", "image_std"} <= config.keys():
-            stated["mean"], stated["std"] = _triple(config["image_mean"]), _triple(config["image_std"])
-    except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError, OSError) as error:
+            stated["mean"], stated["std"] = config["image_mean"], config["image_std"]
+        # What a card may not say (a std of 0, a side of a million pixels), this file may not either.
+        return CardInput.model_validate(stated).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        raise WeightsInvalid(f"{path}: {first_problem(error)}") from error
+    except (orjson.JSONDecodeError, AttributeError, OSError) as error:
         raise WeightsInvalid(f"{path} is not a preprocessor file: {error}") from error
-    return stated
 
 
-def _triple(values: Any) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
-
-
-def _from_graph(graph: Graph, default: InputSpec) -> dict[str, Any]:
-    """What the graph's own shape says where nobody else does."""
-    tensor = next((t for t in graph.inputs if t.name == default.name), graph.inputs[0] if graph.inputs else None)
+def _from_graph(graph: Graph, name: str) -> dict[str, Any]:
+    """What the shape of the graph's input of that name, or else its first, says where nobody else does."""
+    tensor = next((t for t in graph.inputs if t.name == name), graph.inputs[0] if graph.inputs else None)
     if tensor is None:
         return {}
     stated: dict[str, Any] = {"name": tensor.name}
@@ -181,10 +183,14 @@ def _check_against_graph(path: Path, spec: InputSpec, graph: Graph) -> None:
 
 def _check_shape(path: Path, spec: InputSpec, tensor: TensorInfo) -> None:
     height, width = spec.size
+    if not (1 <= height <= MAX_SIDE_PX and 1 <= width <= MAX_SIDE_PX):
+        raise WeightsInvalid(
+            f"{path}: {_origin(spec, 'size')} says {height} x {width} px; allowed are 1 to {MAX_SIDE_PX} px a side"
+        )
     wanted = (3, height, width) if spec.layout == "NCHW" else (height, width, 3)
     given = tensor.shape[1:]
     if len(given) != 3 or any(have is not None and have != want for have, want in zip(given, wanted, strict=True)):
-        shown = " x ".join("any" if side is None else str(side) for side in tensor.shape)
+        shown = " x ".join("any" if side is None else str(side) for side in tensor.shape) or "no known shape"
         said = f"{_origin(spec, 'size')} says {height} x {width} px and {_origin(spec, 'layout')} says {spec.layout}"
         raise WeightsInvalid(f"{path}: {said}; the graph takes {shown}")
 
@@ -200,7 +206,7 @@ def _class_names(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
         return ()
     value = _literal(text)
     if isinstance(value, dict):
-        by_index = {int(index): str(name) for index, name in value.items() if str(index).isdigit()}
+        by_index = {int(index): str(name) for index, name in value.items() if str(index).isdecimal()}
         if len(by_index) == len(value) and set(by_index) == set(range(len(by_index))):
             return tuple(by_index[index] for index in range(len(by_index)))
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
@@ -213,5 +219,5 @@ def _literal(text: str) -> Any:
         return None
     try:
         return ast.literal_eval(text)  # literals only: nothing is called
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None

@@ -8,6 +8,8 @@ plain file in the same folder, and sizes within limits. Weights are not read her
 from __future__ import annotations
 
 import hashlib
+import itertools
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,25 +123,30 @@ def _check_nodes(path: Path, model: Any) -> None:
 
 
 def _all_nodes(model: Any) -> Iterator[Any]:
-    pending: list[Iterable[Any]] = [model.graph.node, *(function.node for function in model.functions)]
+    pending: list[Iterable[Any]] = [model.graph.node]
+    for function in model.functions:
+        pending.append(function.node)
+        pending.extend(graph.node for attribute in function.attribute_proto for graph in _subgraphs(attribute))
     while pending:
         for node in pending.pop():
             yield node
-            for attribute in node.attribute:
-                pending.extend(graph.node for graph in (attribute.g, *attribute.graphs) if graph.node)
+            pending.extend(graph.node for attribute in node.attribute for graph in _subgraphs(attribute))
+
+
+def _subgraphs(attribute: Any) -> Sequence[Any]:
+    return (attribute.g, *attribute.graphs)
 
 
 def _check_external_data(path: Path, model: Any) -> list[Path]:
     """The external data files, each a plain file in the graph's own folder."""
-    folder = path.resolve().parent
     files: dict[Path, None] = {}
-    for tensor in _all_tensors(model):
-        location = next((entry.value for entry in tensor.external_data if entry.key == "location"), None)
-        if location is None:
-            continue
-        file = folder / location
+    # Every location that a tensor gives: of two, the engines take the last.
+    locations = (entry.value for t in _all_tensors(model) for entry in t.external_data if entry.key == "location")
+    for location in locations:
+        # Beside the path as it was given, also where that is a link: the engines look there.
+        file = path.parent / location
         # A name and nothing else: no folder, no "..", no absolute path, and no link out of the folder.
-        if Path(location).name != location or file.is_symlink() or not file.is_file():
+        if Path(location).name != location or not _is_plain_file(file):
             raise WeightsInvalid(f"{path} keeps weights in {location!r}, which is not a plain file beside it")
         files[file] = None
     size = sum(file.stat().st_size for file in files)
@@ -148,15 +155,22 @@ def _check_external_data(path: Path, model: Any) -> list[Path]:
     return list(files)
 
 
+def _is_plain_file(file: Path) -> bool:
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)  # a link is not one
+    except (OSError, ValueError):  # a name too long, or with a null byte
+        return False
+
+
 def _all_tensors(model: Any) -> Iterator[Any]:
     yield from _constants(model.graph)
-    for node in _all_nodes(model):
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for graph in (attribute.g, *attribute.graphs):
-                yield from _constants(graph)
+    attributes = [attribute for function in model.functions for attribute in function.attribute_proto]
+    for attribute in itertools.chain(attributes, (a for node in _all_nodes(model) for a in node.attribute)):
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        for graph in _subgraphs(attribute):
+            yield from _constants(graph)
 
 
 def _constants(graph: Any) -> Iterator[Any]:

@@ -84,7 +84,7 @@ class DetectionInput:
         if not isinstance(value, Mapping):
             raise InputError(f"detection {index} is a {type(value).__name__}; allowed are objects with label and bbox")
         name = value.get("class_name") or value.get("class") or value.get("label")
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not name:
             raise InputError(f"detection {index} has no class (key class_name, class or label)")
         where = f"detection {index} ({name})"
         if value.get("bbox") is None:

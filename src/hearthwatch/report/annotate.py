@@ -97,9 +97,10 @@ class Canvas:
         """The part of a box in picture pixels that is on the canvas, in its whole pixels; None where none is."""
         if not all(math.isfinite(side) for side in box):
             return None
-        (x1, y1), (x2, y2) = self._scaled(box.x1, box.y1), self._scaled(box.x2, box.y2)
         width, height = self.size
-        inside = Box(max(0, math.floor(x1)), max(0, math.floor(y1)), min(width, math.ceil(x2)), min(height, math.ceil(y2)))
+        x1, y1 = (max(0, math.floor(corner)) for corner in self._scaled(box.x1, box.y1))
+        x2, y2 = (math.ceil(corner) for corner in self._scaled(box.x2, box.y2))
+        inside = Box(x1, y1, min(width, x2), min(height, y2))
         return inside if inside.width > 0 and inside.height > 0 else None
 
     def _scaled(self, x: float, y: float) -> tuple[float, float]:

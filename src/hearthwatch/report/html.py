@@ -1,7 +1,7 @@
 """One page that holds a whole run: pictures, risks, reasons, detections. It loads nothing and runs nothing.
 
-Everything that came from outside (names of files, cameras and classes, plates, sentences) is escaped by the template and
-stripped of control characters on its way in.
+Everything that came from outside (names of files, cameras and classes, plates, sentences) is stripped of control
+characters on its way in and escaped by the template.
 """
 
 from __future__ import annotations
@@ -141,9 +141,11 @@ def render_html(events: Sequence[Event], failed: Sequence[tuple[str, str]], made
 
 def render_page(views: Sequence[EventView], failed: Sequence[tuple[str, str]], made: datetime | None = None) -> str:
     """As `render_html`, for events whose pictures are drawn already."""
-    return _environment().get_template("page.html.j2").render(
+    title = f"Report on {len(views)} picture{'' if len(views) == 1 else 's'}"
+    template = _environment().get_template("page.html.j2")
+    return template.render(
         policy=POLICY,
-        title=f"Report on {len(views)} picture{'' if len(views) == 1 else 's'}" if views else "Nothing could be looked at",
+        title=title if views else "Nothing could be looked at",
         made=f"{made:%Y-%m-%d %H:%M}" if made else "",
         events=views,
         failed=failed,

@@ -74,17 +74,15 @@ def _detection(event: Event, detection: DetectionInput) -> Json:
 
 def _enrichment(event: Event, detection: DetectionInput) -> Json:
     answers = answers_of(event, detection)
-    found: Json = dict.fromkeys(answers.nothing)
-    if answers.pose is not None:
-        found["pose"] = _pose(answers.pose)
-    if answers.face is not None:
-        found["face"] = _face(answers.face)
-    if answers.license_plate is not None:
-        found["license_plate"] = _plate(answers.license_plate)
-    if answers.reid is not None:
-        found["reid"] = _reid(answers.reid)
+    found: Json = {
+        "pose": answers.pose and _pose(answers.pose),
+        "face": answers.face and _face(answers.face),
+        "license_plate": answers.license_plate and _plate(answers.license_plate),
+        "reid": answers.reid and _reid(answers.reid),
+    }
+    told = {name: value for name, value in found.items() if value is not None or name in answers.nothing}
     errors = {model: _text(sentence) for model, sentence in answers.errors.items()}
-    return found | {"skipped": answers.skipped, "errors": errors}
+    return told | {"skipped": answers.skipped, "errors": errors}
 
 
 def _pose(pose: PoseResult) -> Json:

@@ -1,8 +1,8 @@
 """Where labels go: beside their boxes, inside the picture, and never on each other.
 
-The most important label chooses first. It takes the first free place of `_beside`, with its longest wording that fits,
-and covers no face or plate if it can; else it moves to the nearest free place within `REACH`; else it is left out, for
-a label that covers another one makes both unreadable.
+The most important label chooses first. It takes the first free place of `_beside` and would rather say less than cover
+what another box holds, or a face or a plate; else it moves to the nearest free place within `REACH`; else it is left
+out, for a label that covers another one makes both unreadable.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Float
 
 #: A label further from its box than this many of its own heights is not seen as the box's any more.
-REACH = 6
+REACH = 8
 Size = tuple[int, int]
 
 
@@ -62,15 +62,19 @@ def place_labels(labels: Sequence[Label], canvas: Size, avoid: Sequence[Box] = (
     taken: list[Box] = []
     places: list[Place | None] = []
     for label in labels:
-        place = _beside_box(label, canvas, taken, avoid) or _near_box(label, canvas, taken, avoid)
+        others = [other.box for other in labels if other is not label]
+        place = _beside_box(label, canvas, taken, (others, avoid)) or _near_box(label, canvas, taken, avoid)
         places.append(place)
         if place is not None:
             taken.append(place.rect)
     return places
 
 
-def _beside_box(label: Label, canvas: Size, taken: Sequence[Box], avoid: Sequence[Box]) -> Place | None:
-    for obstacles in ([*taken, *avoid], taken):
+def _beside_box(
+    label: Label, canvas: Size, taken: Sequence[Box], avoid: tuple[Sequence[Box], Sequence[Box]]
+) -> Place | None:
+    others, details = avoid
+    for obstacles in ([*taken, *details, *others], [*taken, *details], taken):
         for wording, size in enumerate(label.sizes):
             for rect in _beside(label.box, size, canvas):
                 if not overlapping(rect, obstacles):
@@ -109,7 +113,7 @@ def _beside(box: Box, size: Size, canvas: Size) -> Iterator[Box]:
 def _near_box(label: Label, canvas: Size, taken: Sequence[Box], avoid: Sequence[Box]) -> Place | None:
     """The nearest free place on a grid of half label heights; longer wordings first."""
     for wording, size in enumerate(label.sizes):
-        rects = _grid(label.box, size, canvas)
+        rects = _grid(label.box, size, canvas, taken)
         if not len(rects):
             continue
         rects = rects[~_overlaps(rects, taken).any(axis=1)]
@@ -122,15 +126,22 @@ def _near_box(label: Label, canvas: Size, taken: Sequence[Box], avoid: Sequence[
     return None
 
 
-def _grid(box: Box, size: Size, canvas: Size) -> Float:
-    """(N, 4) candidate rectangles inside the canvas and within reach of a box."""
+def _grid(box: Box, size: Size, canvas: Size, taken: Sequence[Box]) -> Float:
+    """(N, 4) candidate rectangles inside the canvas and within reach of a box, also flush with those taken."""
     width, height = size
     reach, step = REACH * height, max(1, height // 2)
-    x1, x2 = max(0, int(box.x1) - width - reach), min(canvas[0] - width, int(box.x2) + reach)
-    y1, y2 = max(0, int(box.y1) - height - reach), min(canvas[1] - height, int(box.y2) + reach)
-    xs, ys = (np.unique([*range(low, high + 1, step), high]) if low <= high else [] for low, high in ((x1, x2), (y1, y2)))
+    flush_x = [edge for t in taken for edge in (t.x2, t.x1 - width)]
+    flush_y = [edge for t in taken for edge in (t.y2, t.y1 - height)]
+    xs = _steps(box.x1 - width - reach, min(canvas[0] - width, box.x2 + reach), step, flush_x)
+    ys = _steps(box.y1 - height - reach, min(canvas[1] - height, box.y2 + reach), step, flush_y)
     x, y = (grid.ravel() for grid in np.meshgrid(xs, ys))
     return np.stack([x, y, x + width, y + height], axis=1).astype(np.float32)
+
+
+def _steps(lowest: float, highest: float, step: int, flush: Sequence[float]) -> list[int]:
+    """Whole positions from `lowest` (at least 0) to `highest`, with those of `flush` that lie between."""
+    low, high = max(0, int(lowest)), int(highest)
+    return sorted({value for value in (*range(low, high + 1, step), high, *map(int, flush)) if low <= value <= high})
 
 
 def overlapping(rect: Box, others: Sequence[Box]) -> bool:
@@ -142,7 +153,7 @@ def _overlaps(rects: Float, others: Sequence[Box]) -> np.ndarray:
     """(N, 4) against M boxes: (N, M) of bool."""
     o = np.array(others, np.float32).reshape(-1, 4)
     apart = (rects[:, None, :2] >= o[None, :, 2:]) | (rects[:, None, 2:] <= o[None, :, :2])
-    return ~apart.any(axis=2)
+    return np.asarray(~apart.any(axis=2))
 
 
 def _gaps(rects: Float, box: Box) -> Float:

@@ -53,7 +53,8 @@ def _header(event: Event) -> Text:
 
 
 def _card(card: Card) -> Text:
-    text = Text.assemble((str(card.number), "bold"), " ", plain(card.class_name), (f" {percent(card.confidence)}", "dim"))
+    sure = f" {percent(card.confidence)}"
+    text = Text.assemble((str(card.number), "bold"), " ", plain(card.class_name), (sure, "dim"))
     for line in card.lines:
         text.append(" · ").append_text(_line(line))
     return text

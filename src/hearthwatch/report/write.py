@@ -1,10 +1,9 @@
-"""Writes a run's report into a folder: the annotated pictures, `report.html` and `report.json`, each whole or not at all."""
+"""A run's report in a folder: annotated pictures, `report.html` and `report.json`, each whole or not there at all."""
 
 from __future__ import annotations
 
 import os
 import re
-import tempfile
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,12 +95,13 @@ def safe_stem(source: str) -> str:
 
 def _write(path: Path, data: bytes) -> Path:
     """Whoever reads the file sees the old bytes or the new ones, never a part; a link in its place is replaced."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary.unlink(missing_ok=True)  # of a process that was killed
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        # "x" refuses whatever somebody else puts in the way, links too.
+        with temporary.open("xb") as stream:
             stream.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return path

@@ -109,15 +109,14 @@ class Engine(Protocol):
 def batch_parts(size: int, allowed: tuple[int, ...]) -> list[int]:
     """Split a batch into parts of allowed static sizes, largest first: 6 over (1, 4) is 4, 1, 1.
 
-    Dynamic batch costs OpenVINO a third on OSNet, so graphs are reshaped to a few static sizes.
+    Dynamic batch costs OpenVINO a third on OSNet, so graphs are reshaped to a few static sizes. Where 1 is not allowed
+    (a graph exported for batches of 16), the last part is not full.
     """
     parts: list[int] = []
     for part in sorted(allowed, reverse=True):
         parts.extend([part] * (size // part))
         size %= part
-    if size:
-        raise ValueError(f"{size} of the batch do not fit the sizes {allowed}")
-    return parts
+    return [*parts, min(allowed)] if size else parts
 
 
 def split_run(
@@ -129,8 +128,14 @@ def split_run(
         raise ValueError("a batch of 0 has no answer")
     start, answers = 0, []
     for part in batch_parts(size, allowed):
-        answers.append(run_part({name: array[start : start + part] for name, array in inputs.items()}))
+        answers.append(run_part({name: _part(array, start, part) for name, array in inputs.items()}))
         start += part
-    if len(answers) == 1:
+    if len(answers) == 1 and start == size:
         return answers[0]
-    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+    return {name: np.concatenate([answer[name] for answer in answers])[:size] for name in answers[0]}
+
+
+def _part(array: Array, start: int, size: int) -> Array:
+    """Rows from `start`; the last row is repeated where there are too few."""
+    rows = array[start : start + size]
+    return rows if len(rows) == size else np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])

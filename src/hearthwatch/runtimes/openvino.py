@@ -38,8 +38,8 @@ class OpenVINOEngine:
             return f"OpenVINO does not run on {device}"
         try:
             available = _core().available_devices
-        except ImportError as error:
-            return f"OpenVINO cannot be imported: {error}"
+        except (ImportError, RuntimeError) as error:  # RuntimeError: its plug-ins cannot be loaded
+            return f"OpenVINO cannot be used: {error}"
         if not any(name == target or name.startswith(f"{target}.") for name in available):
             return f"OpenVINO finds no {device} here (it finds {', '.join(available).lower() or 'nothing'})"
         return None

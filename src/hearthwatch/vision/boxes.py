@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -54,12 +55,17 @@ def parse_box(value: Sequence[float] | Mapping[str, float]) -> Box:
         else:
             raise BadBox(f"box {dict(value)} has neither x1, y1, x2, y2 nor x, y, width, height")
     else:
-        numbers = list(value)
+        try:
+            numbers = list(value)
+        except TypeError as error:
+            raise BadBox(f"box {value!r} is neither a list of four numbers nor an object with named sides") from error
     if len(numbers) != 4 or not all(_is_number(n) for n in numbers):
         raise BadBox(f"box {value!r} is not four finite numbers")
     box = Box(*(float(n) for n in numbers))
     if box.width <= 0 or box.height <= 0:
         raise BadBox(f"box {list(box)} is empty or inverted: x2 must exceed x1 and y2 must exceed y1")
+    if not math.isfinite(box.area):
+        raise BadBox(f"box {list(box)} is too large to compute with")
     return box
 
 
@@ -137,4 +143,9 @@ def _sum(a: object, b: object) -> float:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False

@@ -21,7 +21,8 @@ def unit(vectors: npt.ArrayLike) -> Float:
         ValueError: a vector that is not finite, or shorter than `SMALLEST_NORM`.
     """
     array = np.asarray(vectors, dtype=np.float64)
-    norms = np.linalg.norm(array, axis=-1, keepdims=True)
+    with np.errstate(over="ignore"):  # an infinite length is refused below
+        norms = np.linalg.norm(array, axis=-1, keepdims=True)
     if not np.isfinite(norms).all() or (norms < SMALLEST_NORM).any():
         raise ValueError("an embedding that is not finite or has no length cannot be normalised")
     return np.asarray(array / norms, dtype=np.float32)

@@ -56,9 +56,10 @@ MIN_CONFIDENCE = 0.5
 
 # Lengths are in torso lengths (shoulders to hips), angles in degrees. "Winter" is Winter, "Biomechanics and Motor
 # Control of Human Movement", 4th edition 2009, figure 4.1 (after Drillis and Contini 1966), in statures: torso 0.288,
-# thigh 0.245, shank 0.246, upper arm 0.186, shoulders 0.259, hand 0.108, eyes to crown 0.064. "Measured" is what
+# thigh 0.245, shank 0.246, upper arm 0.186, hand 0.108, eyes to crown 0.064. "Measured" is what
 # YOLOv8n-pose found on 322 upright pedestrians (617 whole legs) in pictures of MOT17, Market-1501 and a station hall.
-_LEG_SEGMENT, _UPPER_ARM, _SHOULDER_WIDTH = 0.85, 0.65, 0.90  # Winter
+_LEG_SEGMENT, _UPPER_ARM = 0.85, 0.65  # Winter
+_SHOULDER_WIDTH = 0.70  # measured from the front 0.5 to 0.7; Winter's 0.90 is between the outer edges
 _HEAD = 0.40  # eyes or ears above the shoulders; measured median
 _REACH = 0.10  # wrist above eyes or ears; a hand of 0.37 on it ends above the crown, 0.22 over the eyes (Winter)
 _EXTENDED_DROP = 0.90  # hip above ankle; measured 0.95 to 1.69, median 1.39; sitting on a chair leaves 0.85 (Winter)
@@ -70,7 +71,7 @@ _BENT = 45.0  # from vertical, torso or shank; measured torsos lean by at most 3
 _SUNK_SHOULDERS = 0.50  # shoulders above hips of somebody who bends towards the camera (by 60); measured 0.71 and more
 _FLAT = 50.0  # from vertical: torso, thighs and whole body of somebody who lies; a deep bend's whole body has 45
 # Measured on 43 pictures of people who stand still: knees 161 and more, legs seen from the side at most 10 apart,
-# ankles at most 0.10 apart in height, shoulders seen from the front 0.5 to 0.7 apart.
+# ankles at most 0.10 apart in height.
 _FLEXED_KNEE, _STRIDE, _STEP, _PROFILE = 160.0, 15.0, 0.12, 0.50
 _RUNNING_KNEE = 100.0  # swinging knees flex by 60 in walking, 90 and more in running (Novacheck 1998, Gait & Posture 7)
 _LIFTED = 0.25  # folded leg's ankle above the other one
@@ -311,7 +312,7 @@ def _is_seated(body: _Body) -> bool:
 
 
 _SIDES = ("left", "right")
-_HEAD_JOINTS = COCO_KEYPOINTS[:5]
+_EYES_AND_EARS = COCO_KEYPOINTS[1:5]
 #: Segments whose true length we know. A projection only shortens, so the one that seems longest gives the scale.
 _BODY_SEGMENTS = (
     ("shoulders", "hips", 1.0),
@@ -336,7 +337,8 @@ def _measure(joints: Mapping[str, complex]) -> _Body | None:
     origin = joints["hips" if has_hips else "shoulders"]
     points = {name: (point - origin) / unit for name, point in joints.items()}
     wrists = tuple(points[f"{side}_wrist"] for side in _SIDES if f"{side}_wrist" in points)
-    head = min((points[n].imag for n in _HEAD_JOINTS if n in points), default=points["shoulders"].imag - _HEAD)
+    guess = points["shoulders"].imag - (_HEAD if has_hips else math.inf)  # the scale of arms alone is too rough for it
+    head = min((points[n].imag for n in _EYES_AND_EARS if n in points), default=guess)
     both_shoulders = {"left_shoulder", "right_shoulder"} <= points.keys()
     return _Body(
         shoulders=points["shoulders"] if has_hips else None,

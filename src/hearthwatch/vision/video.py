@@ -125,9 +125,7 @@ def _open_clip(path: Path, limits: Limits) -> Iterator[cv2.VideoCapture]:
         file.seek(0)
         capture = _capture(file)
         try:
-            width, height = (
-                int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-            )
+            width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
             if not capture.isOpened() or width < 1 or height < 1:
                 raise NotAnImage(f"no video can be read from {path.name}")
             limits.check_size(width, height)

@@ -58,7 +58,9 @@ class YoloHead:
             return cls(True, names or 1, extra)
         channels = shape[1] if len(shape) == 3 else None
         classes = names or (0 if channels is None else channels - 4 - extra)
-        if channels is None or classes < 1 or channels != 4 + classes + extra:
+        # Without names any number of channels would do; then one above the anchors shows that the axes are swapped.
+        swapped = not names and channels is not None and shape[2] is not None and channels > shape[2]
+        if channels is None or classes < 1 or channels != 4 + classes + extra or swapped:
             shown = " x ".join("any" if side is None else str(side) for side in shape)
             task = f"{names or 'any number of'} classes and {extra} further numbers"
             raise WeightsInvalid(

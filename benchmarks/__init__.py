@@ -1,0 +1,1 @@
+"""How fast Hearthwatch is beside what it is built on: `python -m benchmarks` (docs/benchmarks.md)."""

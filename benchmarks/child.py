@@ -1,0 +1,42 @@
+"""One measuring process: `python -m benchmarks.child JOB ANSWER`, both of them JSON files."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from benchmarks import decoding, method, networks, scene, whole
+from benchmarks.pairs import interleave
+from benchmarks.work import Work
+
+WORKS: Mapping[str, Callable[..., Work]] = {
+    "method": method.work,
+    "decode": decoding.work,
+    "prepare": scene.work,
+    "network": networks.work,
+    "analyze": whole.work,
+}
+
+
+def answer(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Do one job: `{work, arguments, rounds}` to `{samples, facts}`."""
+    ready = WORKS[job["work"]](**job["arguments"])
+    gc.collect()
+    samples = interleave(ready.alternatives, job["rounds"])
+    return {"samples": {name: asdict(taken) for name, taken in samples.items()}, "facts": dict(ready.facts())}
+
+
+def main() -> None:
+    job, place = (Path(argument) for argument in sys.argv[1:3])
+    # A file, because libraries print to the standard output what they like.
+    place.write_bytes(orjson.dumps(answer(orjson.loads(job.read_bytes())), option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Events made by hand: small pictures, real facts, real rules, no networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+
+from hearthwatch.analysis import Event
+from hearthwatch.models import FaceResult, Keypoint, LicensePlateResult, PoseResult, ReIDResult
+from hearthwatch.pipeline import (
+    DetectionInput,
+    EnrichmentError,
+    EnrichmentResult,
+    EnrichmentStatus,
+    EnrichmentTrackingResult,
+)
+from hearthwatch.prompt.facts import collect_facts
+from hearthwatch.risk import assess
+from hearthwatch.vision.boxes import Box
+from hearthwatch.vision.image import Float, Image, UInt8
+from hearthwatch.vision.keypoints import COCO_KEYPOINTS
+from hearthwatch.vision.picture import Picture
+
+NIGHT = datetime(2026, 1, 3, 23, 15)  # noqa: DTZ001 - events have the local time of their camera
+
+#: Names that would do something if anybody obeyed them.
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror='alert(1)'>",
+    "{{7*7}}{% raw %}",
+    "</style><b>bold",
+    "[bold red]markup[/bold red][link=file:///etc/passwd]x[/link]",
+    "\x1b[31mred\x1b]0;title\x07",
+    "evil\u202egpj.exe",
+    "line\nbreak\r\tand \x00 zero",
+    "& &amp; &lt;",
+)
+
+
+def ramp(width: int, height: int) -> UInt8:
+    """(height, width, 3): a picture without two equal neighbours, so that whatever is drawn shows."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([x * 7 % 251, y * 5 % 241, (x + y) * 3 % 239], axis=-1).astype(np.uint8)
+
+
+def skeleton(box: Box, confidence: float = 0.9) -> tuple[Keypoint, ...]:
+    """17 joints of somebody who stands in a box."""
+    spots = [(0.5, 0.08), (0.54, 0.06), (0.46, 0.06), (0.58, 0.08), (0.42, 0.08), (0.68, 0.22), (0.32, 0.22)]
+    spots += [(0.75, 0.36), (0.25, 0.36), (0.76, 0.5), (0.24, 0.5), (0.62, 0.52), (0.38, 0.52)]
+    spots += [(0.62, 0.74), (0.38, 0.74), (0.62, 0.96), (0.38, 0.96)]
+    return tuple(
+        Keypoint(name, box.x1 + x * box.width, box.y1 + y * box.height, confidence)
+        for name, (x, y) in zip(COCO_KEYPOINTS, spots, strict=True)
+    )
+
+
+def pose(box: Box, posture: str = "standing", confidence: float = 0.9, alerts: tuple[str, ...] = ()) -> PoseResult:
+    """A person who stands, whatever the posture is called."""
+    return PoseResult(skeleton(box, confidence), posture, confidence, alerts, box)
+
+
+def face(box: Box, confidence: float = 0.88) -> FaceResult:
+    """A face in a box."""
+    points = tuple((box.x1 + box.width * x, box.y1 + box.height * y) for x, y in
+                   ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)))  # fmt: skip
+    return FaceResult(box, confidence, points)
+
+
+def plate(box: Box, text: str = "AB123CD", vehicle: str = "car-1") -> LicensePlateResult:
+    """A plate that was found and read."""
+    return LicensePlateResult(text, f"{text[:2]}-{text[2:]}", 0.91, box, 0.8, vehicle)
+
+
+def embedding(seed: int = 0) -> ReIDResult:
+    """512 numbers of length 1."""
+    vector: Float = np.random.default_rng(seed).normal(size=512).astype(np.float32)
+    return ReIDResult(np.asarray(vector / np.linalg.norm(vector), np.float32), space="test")
+
+
+def person(key: str, box: Box, confidence: float = 0.87, known: str | None = None) -> DetectionInput:
+    """Somebody."""
+    return DetectionInput(key, "person", confidence, box, known=known)
+
+
+def make_event(
+    detections: Sequence[DetectionInput] = (),
+    data: EnrichmentResult | None = None,
+    *,
+    source: str = "porch.jpg",
+    size: tuple[int, int] = (320, 240),
+    picture: Picture | None = None,
+    camera: str | None = None,
+    when: datetime | None = None,
+    status: EnrichmentStatus = EnrichmentStatus.FULL,
+    weights: dict[str, str] | None = None,
+) -> Event:
+    """An event whose facts and risk follow from what is given."""
+    found = EnrichmentResult() if data is None else data
+    scene = collect_facts(detections, found, when)
+    return Event(
+        source=source,
+        camera=camera,
+        time=when,
+        picture=picture or Picture.of(Image.of(ramp(*size))),
+        detections=list(detections),
+        enrichment=EnrichmentTrackingResult(status=status, data=found),
+        scene=scene,
+        risk=assess(scene),
+        weights={"yolo26": "real"} if weights is None else weights,
+        timings_ms={"decode": 1.234567, "yolo26": 20.0, "total": 30.5},
+        infer_ms={"yolo26": 18.0},
+    )
+
+
+def busy_event(name: str = "person-1", text: str = "AB123CD", source: str = "porch.jpg") -> Event:
+    """Two people and a car with everything that can be known, one model skipped, one failed."""
+    left, right, car = Box(20, 60, 80, 220), Box(100, 70, 160, 230), Box(180, 120, 310, 220)
+    plate_found = plate(Box(220, 190, 270, 205), text)
+    crouching = pose(left, "crouching", alerts=("crouching", "suspicious_pose", "arms_raised"))
+    data = EnrichmentResult(
+        license_plates=[plate_found],
+        faces=[face(Box(40, 65, 60, 90))],
+        pose_results={name: crouching},
+        reid_embeddings={name: embedding()},
+        face_by_detection={name: face(Box(40, 65, 60, 90))},
+        plate_by_detection={"car-1": plate_found},
+        skipped={name: {"threat_detector": "not part of this version"}, "person-2": {"person_reid": "no weights"}},
+        errors=["pose_estimator: the engine stopped"],
+        structured_errors=[EnrichmentError("pose_estimator", "person-2", "internal", "the engine stopped")],
+    )
+    detections = [
+        DetectionInput(name, "person", 0.93, left, zones=("lawn",), dwell_s=75.0),
+        person("person-2", right, 0.71, known="Jürgen"),
+        DetectionInput("car-1", "car", 0.88, car),
+    ]
+    return make_event(
+        detections, data, source=source, camera="Front door", when=NIGHT, status=EnrichmentStatus.PARTIAL,
+        weights={"yolo26": "real", "pose_estimator": "sample", "face_detector": "custom"},
+    )  # fmt: skip
+
+
+def hostile_event(text: str) -> Event:
+    """An event where every name that comes from outside is the same text."""
+    box = Box(20, 60, 80, 220)
+    data = EnrichmentResult(
+        license_plates=[plate(Box(30, 190, 70, 205), text, text)],
+        plate_by_detection={text: plate(Box(30, 190, 70, 205), text, text)},
+        skipped={text: {"person_reid": text}},
+        errors=[text],
+        structured_errors=[EnrichmentError("pose_estimator", text, "internal", text)],
+    )
+    detections = [
+        DetectionInput(text, text, 0.9, box, known=text, zones=(text,)),
+        DetectionInput("gun-1", "gun", 0.7, Box(200, 60, 260, 120)),
+    ]
+    event = make_event(detections, data, source=text, camera=text, status=EnrichmentStatus.PARTIAL)
+    event.weights[text] = "sample"
+    event.timings_ms[text] = 1.0
+    return event

@@ -1,0 +1,161 @@
+"""Facts: what is known, about whom, and in which order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hearthwatch.errors import InferenceFailed
+from hearthwatch.models import FaceResult, LicensePlateResult
+from hearthwatch.pipeline import EnrichmentError, EnrichmentResult
+from hearthwatch.prompt.facts import Fact, Importance, Scene, collect_facts, kind_of
+from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
+from hearthwatch.vision.boxes import Box
+from hearthwatch.vision.posture import POSTURES
+from scene import SURE, detection, pose
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def facts_of(*detections: object, **known: object) -> Scene:
+    return collect_facts(detections, EnrichmentResult(**known), NOON)  # type: ignore[arg-type]
+
+
+def only(scene: Scene, kind: str) -> Fact:
+    found = [fact for fact in scene.facts if fact.kind == kind]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("class_name", "kind"),
+    [
+        *[(name, "vehicle") for name in VEHICLE_CLASSES],
+        *[(name, "animal") for name in ANIMAL_CLASSES],
+        ("person", "person"),
+        ("Person", "person"),
+        ("CAR", "vehicle"),
+        ("carpet", "object"),
+        ("persona", "object"),
+        ("hot dog", "object"),
+        ("bench", "object"),
+        ("", "object"),
+    ],
+)
+def test_a_class_is_of_its_kind_by_equality(class_name: str, kind: str) -> None:
+    assert kind_of(class_name) == kind
+
+
+@pytest.mark.parametrize("class_name", ["person", "car", "dog", "bench"])
+def test_every_detection_is_a_presence_with_its_confidence(class_name: str) -> None:
+    scene = facts_of(detection("d", class_name, confidence=0.6))
+    expected = Fact("presence", kind_of(class_name), f"{class_name} in view", "d", 0.6, Importance.PRESENCE)
+    assert scene.facts == (expected,)
+    assert scene.subjects(kind_of(class_name)) == ["d"]
+    assert scene.when == NOON
+
+
+@pytest.mark.parametrize("posture", [word for word in POSTURES if word != "unknown"])
+def test_a_posture_is_a_fact_in_words(posture: str) -> None:
+    fact = only(facts_of(detection("p"), pose_results={"p": pose(posture)}), "posture")
+    text = f"posture {posture.replace('_', ' ')}"
+    assert fact == Fact("posture", posture, text, "p", SURE, Importance.POSTURE)
+
+
+def test_an_unknown_posture_is_told_as_absent_and_never_as_a_posture() -> None:
+    scene = facts_of(detection("p"), pose_results={"p": pose("unknown")})
+    assert [fact.kind for fact in scene.of("p")] == ["presence", "absent"]
+    assert "too few joints" in only(scene, "absent").text
+
+
+def test_raised_arms_are_an_alert_beside_the_posture() -> None:
+    scene = facts_of(detection("p"), pose_results={"p": pose("standing", alerts=("arms_raised", "suspicious_pose"))})
+    assert only(scene, "alert") == Fact("alert", "arms_raised", "both arms raised", "p", SURE, Importance.POSTURE)
+
+
+def test_what_the_application_says_is_a_fact() -> None:
+    scene = facts_of(detection("p", known="Ada", zones=("drive", "gate"), dwell_s=61.4))
+    assert [(f.kind, f.value, f.text, f.confidence) for f in scene.of("p")] == [
+        ("known", "asserted", "known as 'Ada'", None),
+        ("presence", "person", "person in view", SURE),
+        ("zone", "drive", "in zone 'drive'", None),
+        ("zone", "gate", "in zone 'gate'", None),
+        ("dwell", "61.4", "in view for 61 s", None),
+    ]
+
+
+def test_a_face_and_a_plate_are_facts_of_their_own_detection() -> None:
+    face = FaceResult(Box(1, 1, 5, 5), 0.8, ())
+    plate = LicensePlateResult("AB12", "AB 12", 0.7, Box(1, 1, 5, 5))
+    scene = facts_of(
+        detection("p"), detection("c", "car"), face_by_detection={"p": face}, plate_by_detection={"c": plate}
+    )
+    assert only(scene, "face") == Fact("face", "visible", "face visible", "p", 0.8, Importance.IDENTITY)
+    assert only(scene, "plate") == Fact("plate", "AB12", "plate reads 'AB12'", "c", 0.7, Importance.IDENTITY)
+
+
+def test_what_was_not_run_and_what_failed_are_absent_with_the_reason() -> None:
+    scene = facts_of(
+        detection("p"),
+        skipped={"p": {"depth_estimator": "not part of this version"}},
+        structured_errors=[
+            EnrichmentError("pose_estimator", "p", InferenceFailed.code, "it broke"),
+            EnrichmentError("pose_estimator", "q", InferenceFailed.code, "somebody else's"),
+        ],
+    )
+    assert [(fact.value, fact.text) for fact in scene.of("p") if fact.kind == "absent"] == [
+        ("depth_estimator", "depth_estimator was not run: not part of this version"),
+        ("pose_estimator", "pose_estimator failed: it broke"),
+    ]
+
+
+def test_a_weapon_is_the_first_fact_and_belongs_to_its_holder() -> None:
+    scene = facts_of(detection("p", box=Box(0, 0, 50, 100)), detection("k", "knife", Box(10, 40, 40, 70)))
+    weapon = scene.facts[0]
+    assert (weapon.kind, weapon.value, weapon.subject) == ("weapon", "confirmed high", "p")
+    assert weapon.importance is Importance.THREAT
+    assert weapon.text == "knife (high), confirmed: sure, large enough, and at a person"
+
+
+def test_a_weapon_in_nobodys_hand_belongs_to_the_scene() -> None:
+    weapon = facts_of(detection("k", "knife")).facts[0]
+    assert (weapon.value, weapon.subject) == ("candidate high", None)
+
+
+def test_no_enrichment_leaves_what_the_detector_saw() -> None:
+    scene = collect_facts([detection("p")], None, None)
+    assert [fact.kind for fact in scene.facts] == ["presence"]
+    assert scene.when is None
+    assert collect_facts([], None, None).facts == ()
+
+
+DETECTIONS = st.builds(
+    lambda kind, known, zones, dwell: (kind, known, zones, dwell),
+    st.sampled_from(["person", "car", "dog", "knife", "bench"]),
+    st.none() | st.just("Ada"),
+    st.sampled_from([(), ("drive",)]),
+    st.none() | st.floats(0, 1000),
+)
+
+
+@given(st.lists(DETECTIONS, max_size=5), st.lists(st.none() | st.sampled_from(POSTURES), min_size=5, max_size=5))
+def test_facts_are_in_order_of_importance_and_never_leave_their_subject(
+    rows: list[tuple[str, str | None, tuple[str, ...], float | None]], postures: list[str | None]
+) -> None:
+    detections = [
+        detection(f"d{i}", kind, known=known, zones=zones, dwell_s=dwell)
+        for i, (kind, known, zones, dwell) in enumerate(rows)
+    ]
+    poses = {f"d{i}": pose(posture) for i, posture in enumerate(postures) if posture is not None}
+    scene = facts_of(*detections, pose_results=poses)
+    assert [fact.importance for fact in scene.facts] == sorted(fact.importance for fact in scene.facts)
+    for one in detections:
+        alone = facts_of(one, pose_results=poses)
+        # A weapon is given to who holds it; everything else is the subject's own.
+        assert [f for f in scene.of(one.id) if f.kind != "weapon"] == [
+            f for f in alone.of(one.id) if f.kind != "weapon"
+        ]
+    assert scene.subjects("person", "vehicle", "animal", "object") == [one.id for one in detections]
