@@ -21,6 +21,7 @@ WORKS: Mapping[str, Callable[..., Work]] = {
     "prepare": scene.work,
     "network": networks.work,
     "analyze": whole.work,
+    "threads": whole.threads_work,
 }
 
 

@@ -12,7 +12,7 @@ from hearthwatch.vision.image import UInt8
 
 FULL_HD = (1920, 1080)
 FOUR_K = (3840, 2160)
-#: Quality and grain that give a camera's amount of data: 300 KB at 1080p, as real frames of a camera have, and 800 KB at 4K.
+#: Quality and grain that give as much data as a camera does: 300 KB at 1080p, like real frames, and 800 KB at 4K.
 JPEG_QUALITY = 80
 GRAIN = 1.5
 #: A camera's picture is softer than a portrait at its own size.

@@ -89,6 +89,14 @@ def test_a_label_uses_a_shorter_wording_rather_than_leave_its_box() -> None:
     assert place.distance == 0
 
 
+def test_a_label_says_less_rather_than_cover_what_another_box_holds() -> None:
+    mine, neighbour = Box(0, 40, 50, 100), Box(55, 0, 200, 100)
+    place, _ = place_labels([Label(mine, ((150, 20), (45, 20))), Label(neighbour, ((60, 20),))], (200, 100))
+    assert place is not None
+    assert place.wording == 1
+    assert not overlapping(place.rect, [neighbour])
+
+
 def test_a_label_covers_no_face_while_another_place_is_free() -> None:
     label = Label(Box(50, 50, 150, 150), ((80, 20),))
     above = Box(50, 30, 150, 50)

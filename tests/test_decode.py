@@ -245,6 +245,11 @@ def test_a_damaged_picture_is_an_error_and_never_half_a_picture(case: str) -> No
         decode(DAMAGED[case])
 
 
+def test_a_wrong_check_sum_is_named_with_its_place() -> None:
+    with pytest.raises(NotAnImage, match=r"check sum of its part IDAT at byte \d+"):
+        decode(DAMAGED["png, a wrong check sum"])
+
+
 def test_a_scan_that_ends_early_is_called_cut_off() -> None:
     with pytest.raises(ImageTruncated, match="compressed pixels end before"):
         decode(DAMAGED["jpeg, its scan cut short"])

@@ -41,9 +41,7 @@ ASKED = sorted(
 OWN_PART = {model: {model, FOLLOW_UPS.get(model, model)} for model in ASKED}
 
 
-def enrich(
-    runner: FakeRunner, subjects: list[DetectionInput] | None = None, **options: Any
-) -> PictureEnrichment:
+def enrich(runner: FakeRunner, subjects: list[DetectionInput] | None = None, **options: Any) -> PictureEnrichment:
     data = options.pop("data", None)
     return asyncio.run(enrich_picture(runner, picture(data), SUBJECTS if subjects is None else subjects, **options))
 
@@ -70,7 +68,9 @@ def test_every_detection_gets_the_answers_of_its_own_models() -> None:
     assert enrichment.infer_ms == dict.fromkeys(ASKED, 1.0)
 
 
-@pytest.mark.parametrize("error", [InferenceFailed("broken"), LoadFailed("no engine"), WeightsInvalid("a card")], ids=repr)
+@pytest.mark.parametrize(
+    "error", [InferenceFailed("broken"), LoadFailed("no engine"), WeightsInvalid("a card")], ids=repr
+)
 @pytest.mark.parametrize("model", ASKED)
 def test_a_failing_model_costs_only_its_own_part(model: str, error: HearthwatchError) -> None:
     whole = enrich(FakeRunner())
@@ -140,7 +140,9 @@ def test_only_plates_that_were_found_are_read_and_the_texts_go_to_their_vehicles
     cars = [detection(f"c{i}", "car", Box(i * 30, 10, i * 30 + 28, 60)) for i in range(4)]
     with_plates = {cars[1].bbox, cars[3].bbox}
     runner = FakeRunner(
-        finds={"license_plate_detector": lambda box: answer("license_plate_detector", box) if box in with_plates else None}
+        finds={
+            "license_plate_detector": lambda box: answer("license_plate_detector", box) if box in with_plates else None
+        }
     )
     enrichment = enrich(runner, cars)
     assert [call.boxes for call in runner.asked("plate_ocr")] == [(inner(cars[1].bbox), inner(cars[3].bbox))]

@@ -133,9 +133,9 @@ def test_an_end_marker_inside_the_thumbnail_does_not_end_the_picture() -> None:
         read_header(data[: data.index(b"\xff\xd9") + 2])
 
 
-def samsung(picture: bytes, blocks: bytes, back: int | None = None) -> bytes:
-    """A picture with the trailer of a Samsung phone: one entry that covers all blocks."""
-    entry = struct.pack("<HHII", 0, 0x0A01, len(blocks) if back is None else back, len(blocks))
+def samsung(picture: bytes, blocks: bytes, back: int = 0, size: int = 0) -> bytes:
+    """A picture with the trailer of a Samsung phone: one entry, which covers all blocks unless told otherwise."""
+    entry = struct.pack("<HHII", 0, 0x0A01, back or len(blocks), size or len(blocks))
     directory = b"SEFH" + struct.pack("<II", 106, 1) + entry
     return picture + blocks + directory + struct.pack("<I", len(directory)) + b"SEFT"
 
@@ -143,7 +143,11 @@ def samsung(picture: bytes, blocks: bytes, back: int | None = None) -> bytes:
 def test_the_trailer_of_a_samsung_phone_is_accepted_when_it_accounts_for_every_byte() -> None:
     blocks = b"\0\0\x01\x0a\x0e\0\0\0Image_UTC_Data1700000000000"
     assert read_header(samsung(SAMPLES["jpeg"], blocks)) == read_header(SAMPLES["jpeg"])
-    for unaccounted in (samsung(SAMPLES["jpeg"] + b"PK\x03\x04", blocks), samsung(SAMPLES["jpeg"], blocks, back=5)):
+    for unaccounted in (
+        samsung(SAMPLES["jpeg"] + b"PK\x03\x04", blocks),
+        samsung(SAMPLES["jpeg"], blocks, back=5),
+        samsung(SAMPLES["jpeg"], blocks, size=len(blocks) + 1),
+    ):
         with pytest.raises(NotAnImage, match="appended"):
             read_header(unaccounted)
 
@@ -171,6 +175,7 @@ def test_the_clip_of_a_motion_photo_is_accepted_when_it_is_announced_and_whole()
         motion_photo(b"nothing", CLIP),
         motion_photo(announced, CLIP + b"PK\x03\x04"),
         motion_photo(announced, CLIP[:-1]),
+        motion_photo(announced, CLIP + b"\0\0\0\0mdat"),
         motion_photo(announced, b"PK\x03\x04"),
     ):
         with pytest.raises(NotAnImage, match="appended"):
@@ -285,6 +290,7 @@ CORRUPT = {
     "gif with an odd block": b"GIF89a" + struct.pack("<HHBBB", 5, 5, 0, 0, 0) + b"?;",
     "webp without a picture": b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X\x0a\0\0\0" + bytes(10),
     "webp that starts with a text": b"RIFF" + struct.pack("<I", 12) + b"WEBPXMP \0\0\0\0",
+    "webp whose part sticks out": b"RIFF" + struct.pack("<I", len(SAMPLES["webp"]) - 10) + SAMPLES["webp"][8:],
     "bmp with an odd header": b"BM" + struct.pack("<I4xII", 100, 54, 41) + bytes(100),
     "bmp with pixels in its header": b"BM" + struct.pack("<I4xIIiiHHI20x", 54, 20, 40, 1, 1, 1, 24, 0),
     "jpeg without a scan": SAMPLES["jpeg"][: SAMPLES["jpeg"].index(b"\xff\xda")] + b"\xff\xd9",

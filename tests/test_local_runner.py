@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image as PILImage
 
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.loading import LoadOptions
@@ -410,7 +409,10 @@ def test_closing_gives_every_runtime_back(weights: dict[str, Path]) -> None:
         runner = runner_of(weights, engine)
         await asyncio.gather(*(runner.run(ask(name)) for name in (FIRST, SECOND)))
         await runner.close()
-        assert {stem: [r.closed for r in loaded] for stem, loaded in engine.runtimes.items()} == {FIRST: [1], SECOND: [1]}
+        assert {stem: [r.closed for r in loaded] for stem, loaded in engine.runtimes.items()} == {
+            FIRST: [1],
+            SECOND: [1],
+        }
         await runner.close()
         assert [r.closed for r in engine.runtimes[FIRST]] == [1]
         outcomes = await runner.run(ask(FIRST))

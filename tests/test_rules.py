@@ -204,7 +204,14 @@ def test_every_reason_belongs_to_who_it_is_about() -> None:
         [person("a"), person("b"), weapon("knife", FAR)], {"a": pose("crouching"), "b": pose("running")}, NIGHT
     )
     reasons = happening.assess().reasons
-    assert [(r.points, r.subject) for r in reasons] == [(20, "a"), (15, "a"), (15, "a"), (20, None), (5, None), (0, None)]
+    assert [(r.points, r.subject) for r in reasons] == [
+        (20, "a"),
+        (15, "a"),
+        (15, "a"),
+        (20, None),
+        (5, None),
+        (0, None),
+    ]
     assert [r.text for r in reasons if r.subject is None] == [
         "knife (high), unconfirmed: in nobody's hand (90%)",
         "2 people together",

@@ -139,10 +139,28 @@ def test_a_clip_that_was_filmed_sideways_comes_out_upright(clips: dict[str, Path
     assert frame.image.pixels[4, 4, 0] < 180
 
 
-def test_the_pixel_limit_is_held_before_decoding(clips: dict[str, Path]) -> None:
+def without_pixels(clip: bytes) -> bytes:
+    """An AVI whose frames are all zeros: its header is all that can be read."""
+    data, at = bytearray(clip), clip.index(b"movi") + 4
+    while data[at : at + 4] == b"00dc":
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        data[at + 8 : at + 8 + size] = bytes(size)
+        at += 8 + size + size % 2
+    return bytes(data)
+
+
+def test_the_pixel_limit_is_held_before_decoding(clips: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "undecodable.avi"
+    path.write_bytes(without_pixels(clips["avi"].read_bytes()))
+    with pytest.raises(NotAnImage, match="no frame"):
+        next(sample_frames(path, 1))
+    with pytest.raises(ImageTooLarge, match=f"{WIDTH} x {HEIGHT} px"):
+        next(sample_frames(path, 1, limits=Limits(max_pixels=WIDTH * HEIGHT - 1)))
+
+
+def test_the_pixel_limit_holds_for_a_clip_and_the_byte_limit_does_not(clips: dict[str, Path]) -> None:
     with pytest.raises(ImageTooLarge, match=f"{WIDTH} x {HEIGHT} px"):
         next(sample_frames(clips["mp4"], 1, limits=Limits(max_pixels=WIDTH * HEIGHT - 1)))
-    # a clip is no single picture: its bytes are not limited
     assert next(sample_frames(clips["mp4"], 1, limits=Limits(max_bytes=1)))
 
 

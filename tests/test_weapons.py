@@ -30,9 +30,7 @@ FAR = Box(300, 300, 340, 340)
 IN_HAND = Box(30, 80, 70, 120)
 
 
-def judge(
-    thing: DetectionInput, *others: DetectionInput, poses: Mapping[str, PoseResult] | None = None
-) -> Weapon:
+def judge(thing: DetectionInput, *others: DetectionInput, poses: Mapping[str, PoseResult] | None = None) -> Weapon:
     found = weapons_of([thing, *others], poses or {})
     assert len(found) == 1
     return found[0]
@@ -46,7 +44,7 @@ def test_severity_follows_the_ruling(name: str, severity: str) -> None:
 
 
 def test_the_table_says_nothing_else_but_spellings() -> None:
-    assert {**RULING, "baseball bat": "medium"} == dict(SEVERITIES)
+    assert dict(SEVERITIES) == {**RULING, "baseball bat": "medium"}
 
 
 @pytest.mark.parametrize("name", ["person", "gunpowder", "batman", "toothbrush", "cell phone", "battery", ""])
@@ -198,7 +196,9 @@ def test_a_weapon_is_confirmed_exactly_by_the_three_conditions_in_any_order(
 
 
 @given(BOXES, BOXES, st.none() | st.tuples(SIDES, SIDES))
-def test_one_more_person_never_unconfirms_a_weapon(thing: Box, newcomer: Box, wrist: tuple[float, float] | None) -> None:
+def test_one_more_person_never_unconfirms_a_weapon(
+    thing: Box, newcomer: Box, wrist: tuple[float, float] | None
+) -> None:
     poses = {"q": pose(wrist=wrist)} if wrist else {}
     before = judge(detection("w", "knife", thing), PERSON)
     after = judge(detection("w", "knife", thing), PERSON, detection("q", box=newcomer), poses=poses)

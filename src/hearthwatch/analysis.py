@@ -100,9 +100,10 @@ class Analyzer:
             weights[DETECTOR], timings[DETECTOR] = outcome.weights, outcome.inference_time_ms
             infer[DETECTOR] = outcome.infer_ms
             detections = _as_inputs(outcome.result.detections, self._confidence, camera, when)
+        else:
+            detections = [detection.in_picture(*picture.size) for detection in detections]
         tracked = await self._pipeline.enrich_batch_with_tracking(detections, {None: picture}, camera)
-        placed = [detection.in_picture(*picture.size) for detection in detections]
-        scene = collect_facts(placed, tracked.data, when)
+        scene = collect_facts(detections, tracked.data, when)
         risk = assess(scene)
         timings |= tracked.timings_ms | {"total": (time.perf_counter() - started) * 1000}
         return Event(source, camera, when, picture, list(detections), tracked, scene, risk, weights | tracked.weights,

@@ -72,7 +72,8 @@ def _judge(
         reference = _results(adapter, with_precision(request, "f32"), engines, pictures)
         candidate = _results(adapter, with_precision(request, precision), engines, pictures)
     except Exception as error:  # noqa: BLE001 - networks and engines raise what they like, and f32 is there to be used
-        return {"agrees": False, "reason": f"f32: {precision} could not be tried ({error or type(error).__name__})"}
+        reason = str(error) or type(error).__name__
+        return {"agrees": False, "reason": f"f32: {precision} could not be tried ({reason})"}
     value = agreement.judge(reference, candidate)
     if value is None:
         verdict = {"agrees": False, "reason": f"f32: the verification pictures give no evidence for {precision}"}

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from hearthwatch import __version__
 from hearthwatch.cli import models
 from hearthwatch.cli.analyze import analyze
+from hearthwatch.cli.terminal import say
 from hearthwatch.errors import HearthwatchError
 
 #: DESIGN.md: 0 done, 1 some inputs failed, 2 wrong usage, 3 no usable weights.
@@ -46,7 +46,7 @@ def main() -> None:
     try:
         app()
     except HearthwatchError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        say(Console(stderr=True), f"error: {error}")
         sys.exit(EXIT_SOME_FAILED)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

@@ -19,12 +19,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from hearthwatch.adapter.facade import options_from
 from hearthwatch.analysis import DEFAULT_CONFIDENCE, Analyzer, Event
+from hearthwatch.cli.terminal import say
 from hearthwatch.errors import HearthwatchError, InputError, WeightsError
 from hearthwatch.hosting import LocalRunner
 from hearthwatch.models import MODELS
 from hearthwatch.pipeline import DetectionInput
 from hearthwatch.report.json import report_to_json
 from hearthwatch.report.terminal import print_event
+from hearthwatch.report.text import plain
 from hearthwatch.report.write import write_reports
 from hearthwatch.settings import read_settings
 from hearthwatch.vision.decode import read_picture
@@ -166,8 +168,8 @@ async def _events(photo: Path, given: Given, analyzer: Analyzer) -> AsyncIterato
 
 def _report(run: Run, console: Console, errors: Console, out: Path | None, *, as_json: bool) -> None:
     if out is not None and (run.events or run.failed):
-        paths = write_reports(run.events, run.failed, out)
-        errors.print(f"report: {escape(str(paths.html))}", soft_wrap=True, highlight=False)
+        paths = write_reports(run.events, run.failed, out, datetime.now().astimezone())
+        say(errors, f"report: {paths.html}")
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(report_to_json(run.events, run.failed), option=orjson.OPT_APPEND_NEWLINE))
         sys.stdout.flush()
@@ -175,7 +177,7 @@ def _report(run: Run, console: Console, errors: Console, out: Path | None, *, as
         for event in run.events:
             print_event(console, event)
     for source, sentence in run.failed:
-        errors.print(f"[bold red]failed:[/] {escape(source)}: {escape(sentence)}", soft_wrap=True, highlight=False)
+        say(errors, f"failed: {source}: {sentence}")
 
 
 def _head(photo: Path) -> bytes:
@@ -222,4 +224,4 @@ def _progress(console: Console, total: int) -> Iterator[Callable[[str], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("analysing", total=total)
-        yield lambda name: bar.update(task, advance=1, description=escape(name))
+        yield lambda name: bar.update(task, advance=1, description=escape(plain(name)))

@@ -24,7 +24,8 @@ from hearthwatch.artifacts.hub import Remote
 from hearthwatch.artifacts.inventory import Stock, take_stock
 from hearthwatch.artifacts.lookup import WeightsQuery
 from hearthwatch.artifacts.pull import PulledFile, pull
-from hearthwatch.cli.terminal import mib, plain, say
+from hearthwatch.cli.terminal import mib, say
+from hearthwatch.report.text import plain
 from hearthwatch.errors import HearthwatchError, UnknownModel, WeightsInvalid
 from hearthwatch.models import MODELS, get_model
 from hearthwatch.settings import Settings, read_settings

@@ -5,16 +5,12 @@ from __future__ import annotations
 from rich.console import Console
 
 from hearthwatch.artifacts.download import MIB
+from hearthwatch.report.text import plain
 
 
 def say(console: Console, text: str) -> None:
     """Print one line as it is: no markup, no wrapping, no control characters."""
     console.print(plain(text), markup=False, highlight=False, soft_wrap=True)
-
-
-def plain(text: str) -> str:
-    """Replace what a terminal would obey: control characters, line ends and changes of writing direction."""
-    return "".join(char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def mib(size_bytes: int | None) -> str:

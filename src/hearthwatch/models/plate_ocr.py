@@ -38,7 +38,7 @@ class LicensePlateResult:
     """One plate.
 
     Attributes:
-        text: upper-case letters and digits only.
+        text: upper-case letters and digits only; empty where a plate is seen and cannot be read.
         raw_text: as it was read, line by line.
         confidence: of the text, 0..1: the lowest of its lines.
         bbox: of the plate, xyxy in picture pixels.
@@ -55,6 +55,8 @@ class LicensePlateResult:
 
     def to_context_string(self) -> str:
         """One line; the text is quoted, because it is what a camera saw and not a statement of ours."""
+        if not self.text:
+            return "License plate: visible, not readable"
         return f'License plate: "{self.text}" (confidence: {self.confidence:.0%})'
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from hearthwatch.enrichment.enrich import PIPELINE, DetectionEnrichment, PictureEnrichment, enrich_picture
 from hearthwatch.enrichment.runner import Runner
 from hearthwatch.errors import BadBox, HearthwatchError, ImageError, InputError, NotAnImage
+from hearthwatch.models import LicensePlateResult
 from hearthwatch.pipeline.results import (
     DetectionInput,
     EnrichmentError,
@@ -134,10 +135,12 @@ def _merge(result: EnrichmentResult, part: PictureEnrichment) -> None:
         if "face_detector" in found:
             result.face_by_detection[key] = found["face_detector"]
             result.faces.append(found["face_detector"])
-        if "plate_ocr" in found:
+        if "license_plate_detector" in found:
             plate = found["license_plate_detector"]
+            # A plate that is seen and cannot be read is a finding too.
+            read = found.get("plate_ocr") or LicensePlateResult("", "", 0.0, plate.box)
             # The reader saw a margin around the plate; the box is the detector's.
-            read = replace(found["plate_ocr"], bbox=plate.box, detection_confidence=plate.confidence, vehicle_id=key)
+            read = replace(read, bbox=plate.box, detection_confidence=plate.confidence, vehicle_id=key)
             result.plate_by_detection[key] = read
             result.license_plates.append(read)
         _merge_silence(result, key, detection)

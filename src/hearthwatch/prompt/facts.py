@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from hearthwatch.models import PoseResult
+from hearthwatch.models import LicensePlateResult, PoseResult
 from hearthwatch.pipeline.results import DetectionInput, EnrichmentResult
 from hearthwatch.prompt.weapons import Weapon, weapons_of
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
@@ -102,7 +102,7 @@ def _of_detection(detection: DetectionInput, known: EnrichmentResult) -> Iterato
     if face := known.face_by_detection.get(key):
         yield Fact("face", "visible", "face visible", key, face.confidence, Importance.IDENTITY)
     if plate := known.plate_by_detection.get(key):
-        yield Fact("plate", plate.text, f"plate reads {plate.text!r}", key, plate.confidence, Importance.IDENTITY)
+        yield _plate(plate, key)
     for zone in detection.zones:
         yield Fact("zone", zone, f"in zone {zone!r}", key, None, Importance.CONTEXT)
     if detection.dwell_s is not None:
@@ -113,6 +113,12 @@ def _of_detection(detection: DetectionInput, known: EnrichmentResult) -> Iterato
     for error in known.structured_errors:
         if error.detection_id == key:
             yield _absent(error.model, f"{error.model} failed: {error.message}", key)
+
+
+def _plate(plate: LicensePlateResult, key: str) -> Fact:
+    if not plate.text:
+        return _absent("plate", "a plate is visible and cannot be read", key)
+    return Fact("plate", plate.text, f"plate reads {plate.text!r}", key, plate.confidence, Importance.IDENTITY)
 
 
 def _posture(pose: PoseResult, key: str) -> Iterator[Fact]:

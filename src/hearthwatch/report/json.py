@@ -117,8 +117,8 @@ def _face(face: FaceResult) -> Json:
 
 def _plate(plate: LicensePlateResult) -> Json:
     return {
-        "text": _text(plate.text),
-        "raw_text": _text(plate.raw_text),
+        "text": _text(plate.text) or None,
+        "raw_text": _text(plate.raw_text) or None,
         "confidence": _number(plate.confidence, _SHARE),
         "detection_confidence": _number(plate.detection_confidence, _SHARE),
         "bbox": _box(plate.bbox),

@@ -39,7 +39,7 @@ class ReportPaths:
 def write_reports(
     events: Sequence[Event], failed: Sequence[tuple[str, str]], out_dir: Path, made: datetime | None = None
 ) -> ReportPaths:
-    """Write everything about a run; earlier reports in the folder are replaced.
+    """Write everything about a run; files of the same names are replaced, others stay.
 
     Args:
         events: what was assessed.

@@ -1,0 +1,139 @@
+"""The environment: documented names, empty is unset, and wrong values are named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from hearthwatch.errors import SettingsError
+from hearthwatch.models import MODELS
+from hearthwatch.runtimes.select import resolve_device
+from hearthwatch.settings import Settings, disable_telemetry, read_settings
+
+NAMES = {str(field.validation_alias): name for name, field in Settings.model_fields.items()}
+HOME_CACHE = platformdirs.user_cache_path("hearthwatch")
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine where nobody set anything."""
+    for name in list(os.environ):
+        if name.startswith(("HEARTHWATCH_", "HF_")) or name.endswith("_MODEL_PATH"):
+            monkeypatch.delenv(name)
+
+
+def test_defaults() -> None:
+    settings = read_settings()
+    assert settings.models_dir == HOME_CACHE / "models"
+    assert settings.cache_dir == HOME_CACHE
+    assert (settings.device, settings.precision, settings.offline, settings.license_policy, settings.container) == (
+        "auto", "auto", False, "any", False,
+    )  # fmt: skip
+
+
+def test_in_our_image_the_folders_are_the_mounted_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARTHWATCH_CONTAINER", "1")
+    assert (read_settings().models_dir, read_settings().cache_dir) == (Path("/models"), Path("/cache"))
+    monkeypatch.setenv("HEARTHWATCH_MODELS_DIR", "/mine")
+    assert read_settings().models_dir == Path("/mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field", "expected"),
+    [
+        ("HEARTHWATCH_MODELS_DIR", "/zoo", "models_dir", Path("/zoo")),
+        ("HEARTHWATCH_MODELS_DIR", "~/zoo", "models_dir", Path.home() / "zoo"),
+        ("HEARTHWATCH_CACHE_DIR", "/tmp/c", "cache_dir", Path("/tmp/c")),  # noqa: S108 - never made
+        ("HEARTHWATCH_DEVICE", "cuda:1", "device", "cuda:1"),
+        ("HEARTHWATCH_PRECISION", "bf16", "precision", "bf16"),
+        ("HEARTHWATCH_OFFLINE", "true", "offline", True),
+        ("HEARTHWATCH_OFFLINE", "1", "offline", True),
+        ("HEARTHWATCH_OFFLINE", "no", "offline", False),
+        ("HEARTHWATCH_LICENSE_POLICY", "permissive", "license_policy", "permissive"),
+    ],
+)
+def test_a_variable_is_read(
+    name: str, value: str, field: str, expected: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert getattr(read_settings(), field) == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_variable_is_an_unset_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = read_settings()
+    monkeypatch.setenv(name, "")
+    assert read_settings() == unset
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HEARTHWATCH_DEVICE", "toaster"),
+        ("HEARTHWATCH_DEVICE", "cuda:x"),
+        ("HEARTHWATCH_DEVICE", "my cpu"),
+        ("HEARTHWATCH_PRECISION", "int8"),
+        ("HEARTHWATCH_OFFLINE", "perhaps"),
+        ("HEARTHWATCH_CONTAINER", "docker"),
+        ("HEARTHWATCH_LICENSE_POLICY", "free"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_variable_and_value(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as told:
+        read_settings()
+    assert str(told.value).startswith(f"{name}={value!r} cannot be used: ")
+    assert told.value.code == "bad_settings"
+
+
+@pytest.mark.parametrize(
+    "device", ["auto", "cpu", "gpu", "npu", "cuda", "cuda:0", "cuda:12", "", "CPU", "cuda:", "tpu"]
+)
+def test_the_environment_takes_exactly_the_devices_that_the_engines_take(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEARTHWATCH_DEVICE", device)
+    try:
+        resolve_device(device or "auto")
+    except SettingsError:
+        with pytest.raises(SettingsError):
+            read_settings()
+    else:
+        assert read_settings().device == (device or "auto")
+
+
+def test_the_first_model_path_that_is_set_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read_settings()
+    assert settings.model_path(("FIRST_MODEL_PATH", "SECOND_MODEL_PATH")) is None
+    monkeypatch.setenv("SECOND_MODEL_PATH", "/second")
+    assert settings.model_path(("FIRST_MODEL_PATH", "SECOND_MODEL_PATH")) == ("SECOND_MODEL_PATH", "/second")
+    for empty in ("", "  "):
+        monkeypatch.setenv("FIRST_MODEL_PATH", empty)
+        assert settings.model_path(("FIRST_MODEL_PATH", "SECOND_MODEL_PATH")) == ("SECOND_MODEL_PATH", "/second")
+    monkeypatch.setenv("FIRST_MODEL_PATH", "/first")
+    assert settings.model_path(("FIRST_MODEL_PATH", "SECOND_MODEL_PATH")) == ("FIRST_MODEL_PATH", "/first")
+
+
+def test_every_models_path_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for model in MODELS:
+        for name in model.SPEC.path_variables:
+            monkeypatch.setenv(name, f"/weights/of/{name}")
+            assert read_settings().model_path(model.SPEC.path_variables) == (name, f"/weights/of/{name}")
+            monkeypatch.delenv(name)
+
+
+def test_settings_cannot_be_changed_behind_the_readers_back() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        read_settings().device = "gpu"  # type: ignore[misc]
+
+
+def test_telemetry_is_switched_off_whatever_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+        monkeypatch.setenv(name, "0")
+    disable_telemetry()
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
