@@ -94,7 +94,7 @@ class Comparison:
         return f"falls short ({self.ratio:.2f}, interval {low:.2f}..{high:.2f}, goal {self.goal:g})"
 
 
-def ratios_of(subject: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]) -> Ratios:
+def ratios_of(subject: npt.ArrayLike, reference: npt.ArrayLike) -> Ratios:
     """Readings by process and pair to ratios by process and pair.
 
     Raises:

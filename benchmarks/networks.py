@@ -24,7 +24,7 @@ GOALS = {"person_reid": Goal(1.5)}
 
 
 def jobs(prepared: Mapping[str, Any], models_dir: str, cache_dir: str) -> list[Job]:
-    """Each model with weights on each engine, with one picture and with all that the scene has for it."""
+    """Each model with weights on each engine, with one picture and with all crops that the scene has for it."""
     weights = {"models_dir": models_dir, "cache_dir": cache_dir}
     return [
         Job(_key(model, engine, batch), "network",
@@ -42,7 +42,7 @@ def rows(prepared: Mapping[str, Any]) -> list[Row]:
     for model, pictures in prepared["inputs"].items():
         for batch in _batches(pictures):
             engines = _engines(model, prepared)
-            name = model if batch == 1 else f"{model}, {batch} crops"
+            name = f"{model}, {prepared['sizes'][model][0]} px" if batch == 1 else f"{model}, {batch} crops"
             for engine in engines:
                 key = _key(model, engine, batch)
                 goal = GOALS.get(model, GOAL) if engine == engines[0] else None

@@ -41,17 +41,20 @@ def work(models_dir: str, cache_dir: str, folder: str, frames: Sequence[str], pl
     source, data, found = _scene(loaded.get(DETECTOR), [Path(frame) for frame in frames])
     (place / "scene.jpg").write_bytes(data)
     inputs: dict[str, list[str]] = {}
+    sizes: dict[str, list[str]] = {}
     for name, model in loaded.items():
         pictures = _inputs(model.adapter.SPEC, decode(data), found, loaded, plates)
         if isinstance(pictures, str):
             missing[name] = pictures
         else:
             inputs[name] = [_store(place / f"{name}-{number}.png", image) for number, image in enumerate(pictures)]
+            sizes[name] = ["{1} x {0}".format(*image.pixels.shape) for image in pictures]
     facts = {
         "scene": str(place / "scene.jpg"),
         "source": source,
         "persons": len(_people(found)),
         "inputs": inputs,
+        "sizes": sizes,
         "missing": missing,
         "engines": [engine.name for engine in ENGINES if engine.unavailable(DEVICE) is None],
     }
@@ -124,7 +127,9 @@ def _inputs(
     if leader is not None:
         return _led(spec, loaded.get(leader), plates)
     boxes = [detection.box for detection in found if detection.class_name in spec.triggers]
-    return _crops(scene, boxes, spec) or f"nothing in the picture is for it ({', '.join(spec.triggers)})"
+    if not boxes:
+        return f"nothing in the picture is for it ({', '.join(spec.triggers)})"
+    return middle_first(_crops(scene, boxes, spec))
 
 
 def _led(spec: Spec, leader: LoadedModel | None, photos: Sequence[str]) -> list[Image] | str:
@@ -140,6 +145,13 @@ def _led(spec: Spec, leader: LoadedModel | None, photos: Sequence[str]) -> list[
 
 def _crops(image: Image, boxes: Sequence[Box], spec: Spec) -> list[Image]:
     return [crop(image, box, margin=spec.margin) for box in boxes]
+
+
+def middle_first(crops: Sequence[Image]) -> list[Image]:
+    """The crop of middle size, which stands for the others where one is timed alone; then the rest, small to large."""
+    ordered = sorted(crops, key=lambda image: image.pixels.size)
+    middle = ordered.pop((len(ordered) - 1) // 2)
+    return [middle, *ordered]
 
 
 def _store(path: Path, image: Image) -> str:

@@ -52,6 +52,8 @@ def work(scene: str, models_dir: str, cache_dir: str) -> Work:
     times: list[Times] = []
     analyze = _analysis(loop, runner, data, times)
     event = analyze()
+    if event.errors:  # what failed took no time
+        raise ValueError(event.errors[0])
     calls = [call for model in event.infer_ms for call in _bare(loop, runner, options, model, analyze)]
 
     def bare() -> None:

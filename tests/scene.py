@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from typing import Any
 
@@ -110,6 +110,7 @@ class FakeRunner:
     waits: Mapping[str, asyncio.Event] = field(default_factory=dict)
     calls: list[ModelCall] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offers(self, model: str) -> bool:
         return model not in self.lacks
@@ -125,11 +126,12 @@ class FakeRunner:
             await asyncio.to_thread(call.picture.image)
         except ImageError as unreadable:
             error = unreadable
-        find = self.finds.get(call.model, lambda box: answer(call.model, box))
-        boxes = call.boxes or (Box(0, 0, *call.picture.size),) if error is None else call.boxes or (INSIDE,)
         self.answered.append(call.model)
+        self._news.set()
         if error is not None:
-            return [Outcome(call.model, error=error) for _ in boxes]
+            return [Outcome(call.model, error=error)] * max(1, len(call.boxes))
+        boxes = call.boxes or (Box(0, 0, *call.picture.size),)
+        find = self.finds.get(call.model) or partial(answer, call.model)
         outcomes = [
             Outcome(call.model, find(box), weights="real", inference_time_ms=2.0, infer_ms=1.0) for box in boxes
         ]
@@ -138,6 +140,12 @@ class FakeRunner:
     def asked(self, model: str) -> list[ModelCall]:
         """The questions to one model."""
         return [call for call in self.calls if call.model == model]
+
+    async def until_answered(self, models: set[str]) -> None:
+        """Wait until exactly these have answered."""
+        while set(self.answered) != models:
+            self._news.clear()
+            await self._news.wait()
 
     def _error(self, call: ModelCall) -> HearthwatchError | None:
         if not self.offers(call.model):

@@ -125,11 +125,11 @@ def test_a_clamped_box_lies_in_both_and_is_clamped_already(box: Box, width: floa
 @given(boxes, st.floats(0, 2))
 def test_expanding_keeps_the_middle_and_adds_the_margin_on_every_side(box: Box, margin: float) -> None:
     wide = expand_box(box, margin)
-    near = {"rel": 1e-6, "abs": 1e-6 * (1 + abs(box.x1) + abs(box.y1) + box.width + box.height)}
-    assert wide.width == pytest.approx(box.width * (1 + 2 * margin), **near)
-    assert wide.height == pytest.approx(box.height * (1 + 2 * margin), **near)
-    assert wide.x1 + wide.x2 == pytest.approx(box.x1 + box.x2, **near)
-    assert wide.y1 + wide.y2 == pytest.approx(box.y1 + box.y2, **near)
+    near = 1e-6 * (1 + abs(box.x1) + abs(box.y1) + box.width + box.height)
+    assert wide.width == pytest.approx(box.width * (1 + 2 * margin), abs=near)
+    assert wide.height == pytest.approx(box.height * (1 + 2 * margin), abs=near)
+    assert wide.x1 + wide.x2 == pytest.approx(box.x1 + box.x2, abs=near)
+    assert wide.y1 + wide.y2 == pytest.approx(box.y1 + box.y2, abs=near)
 
 
 def test_expanding_adds_a_share_of_the_width_sideways_and_of_the_height_up_and_down() -> None:

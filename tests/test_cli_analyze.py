@@ -40,6 +40,11 @@ def weights(assets: Path) -> dict[str, str]:
     return {"HEARTHWATCH_MODELS_DIR": str(assets / "weights")}
 
 
+def test_the_version_is_told_without_a_command() -> None:
+    command = [sys.executable, "-m", "hearthwatch", "--version"]
+    assert subprocess.run(command, capture_output=True, check=True, text=True).stdout.startswith("hearthwatch ")
+
+
 def test_without_weights_it_says_how_to_get_them_and_ends_with_3(cache: Path) -> None:
     code, out, err = run(BUNDLED, cache=cache, **MISSING)
     assert code == 3

@@ -139,11 +139,11 @@ def test_each_model_is_asked_once_about_all_boxes_of_the_picture() -> None:
 def test_only_plates_that_were_found_are_read_and_the_texts_go_to_their_vehicles() -> None:
     cars = [detection(f"c{i}", "car", Box(i * 30, 10, i * 30 + 28, 60)) for i in range(4)]
     with_plates = {cars[1].bbox, cars[3].bbox}
-    runner = FakeRunner(
-        finds={
-            "license_plate_detector": lambda box: answer("license_plate_detector", box) if box in with_plates else None
-        }
-    )
+
+    def find(box: Box) -> Any:
+        return answer("license_plate_detector", box) if box in with_plates else None
+
+    runner = FakeRunner(finds={"license_plate_detector": find})
     enrichment = enrich(runner, cars)
     assert [call.boxes for call in runner.asked("plate_ocr")] == [(inner(cars[1].bbox), inner(cars[3].bbox))]
     for car in cars:
@@ -179,8 +179,7 @@ def test_a_model_that_hangs_keeps_no_other_from_answering(model: str) -> None:
         task = asyncio.create_task(enrich_picture(runner, picture(), SUBJECTS))
         others = {name for name in ASKED if name not in OWN_PART[model]}
         async with asyncio.timeout(30):
-            while set(runner.answered) != others:
-                await asyncio.sleep(0.001)
+            await runner.until_answered(others)
         assert not task.done()
         released.set()
         return await task

@@ -124,7 +124,8 @@ def test_a_picture_decoded_at_reduced_size_gives_nearly_the_same_canvas(reductio
     ramp = np.linspace(0, 255, 1920)[None, :, None] * np.linspace(0.2, 1, 1080)[:, None, None]
     full = Image.of((ramp * np.array([1, 0.7, 0.4])).astype(np.uint8))
     shape = (1920 // reduction, 1080 // reduction)
-    reduced = Image(cv2.resize(full.pixels, shape, interpolation=cv2.INTER_AREA), full.region)
+    pixels = np.asarray(cv2.resize(full.pixels, shape, interpolation=cv2.INTER_AREA), np.uint8)
+    reduced = Image(pixels, full.region)
     box, same = Letterbox.fit(full.region, (640, 640)), Letterbox.fit(reduced.region, (640, 640))
     assert box == same
     difference = np.abs(box.apply(full).astype(int) - box.apply(reduced))

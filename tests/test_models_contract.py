@@ -85,7 +85,7 @@ def test_names_and_aliases_are_unique_and_found() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_list_of_names() -> None:
-    with pytest.raises(UnknownModel, match="yolo26.*plate_ocr"):
+    with pytest.raises(UnknownModel, match=r"yolo26.*plate_ocr"):
         get_model("no such model")
 
 

@@ -195,7 +195,7 @@ def test_faces_equal_those_of_opencvs_own_decoder(options: LoadOptions, assets: 
         overlaps = iou(np.array([f.bbox for f in ours], np.float32), letterbox.boxes_to_picture(corners))
         assert overlaps.max(axis=1).min() >= 0.98
         assert sorted(f.confidence for f in ours) == pytest.approx(sorted(rows[:, 14].tolist()), abs=0.01)
-        nearest = letterbox.to_picture(rows[overlaps.argmax(axis=1), 4:14].reshape(-1, 5, 2))
+        nearest = letterbox.to_picture(np.asarray(rows[overlaps.argmax(axis=1), 4:14], np.float32).reshape(-1, 5, 2))
         assert np.abs(np.array([f.landmarks for f in ours]) - nearest).max() < 3.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from itertools import permutations
@@ -29,6 +30,9 @@ IN_HAND = Box(30, 80, 70, 120)
 FAR = Box(600, 600, 640, 640)
 
 
+Poses = Mapping[str, PoseResult]
+
+
 @dataclass
 class Happening:
     """Detections and poses, as they would come out of the pipeline."""
@@ -48,8 +52,8 @@ class Happening:
         return Happening([*self.detections, newcomer], poses, self.when)
 
 
-def score(*detections: DetectionInput, when: datetime | None = NOON, **poses: PoseResult) -> int:
-    return Happening(list(detections), poses, when).assess().risk_score
+def score(*detections: DetectionInput, when: datetime | None = NOON, poses: Poses | None = None) -> int:
+    return Happening(list(detections), dict(poses or {}), when).assess().risk_score
 
 
 def person(key: str = "p", box: Box = BODY, **fields: Any) -> DetectionInput:
@@ -109,7 +113,7 @@ POSTURE_POINTS = {
 
 @pytest.mark.parametrize("posture", POSTURES)
 def test_a_posture(posture: str) -> None:
-    assert score(person(), p=pose(posture)) == 20 + POSTURE_POINTS.get(posture, 0)
+    assert score(person(), poses={"p": pose(posture)}) == 20 + POSTURE_POINTS.get(posture, 0)
 
 
 def test_every_suspicious_posture_counts() -> None:
@@ -117,7 +121,7 @@ def test_every_suspicious_posture_counts() -> None:
 
 
 def test_raised_arms() -> None:
-    assert score(person(), p=pose(alerts=("arms_raised",))) == 30
+    assert score(person(), poses={"p": pose(alerts=("arms_raised",))}) == 30
 
 
 CONFIRMED = {"critical": 65, "high": 50, "medium": 25}
@@ -178,7 +182,7 @@ def test_only_strangers_are_company_and_only_persons() -> None:
 
 def test_somebody_known_takes_away_what_he_added_and_no_more() -> None:
     assert score(person(known="Ada")) == 0
-    assert score(person(known="Ada"), p=pose("crouching")) == 15
+    assert score(person(known="Ada"), poses={"p": pose("crouching")}) == 15
     assert score(person(known="Ada"), when=NIGHT) == 15
     reasons = Happening([person(known="Ada")]).assess().reasons
     assert [reason.points for reason in reasons] == [20, -20]
@@ -195,7 +199,7 @@ def test_a_weapon_in_the_hand_of_somebody_known_still_counts() -> None:
 
 
 def test_the_scene_is_as_risky_as_its_riskiest_subject() -> None:
-    assert score(person("a"), person("b", known="Ada"), detection("c", "car"), a=pose("crouching")) == 35
+    assert score(person("a"), person("b", known="Ada"), detection("c", "car"), poses={"a": pose("crouching")}) == 35
     assert score(person("a", dwell_s=100), detection("c", "car", dwell_s=100)) == 30
 
 
@@ -352,8 +356,8 @@ def test_the_order_of_detections_means_nothing(happening: Happening, shuffled: A
 
 def test_order_means_nothing_where_two_people_could_hold_the_weapon() -> None:
     people = [person("a", Box(0, 0, 100, 200)), person("b", Box(0, 0, 120, 220)), weapon("knife")]
-    scores = {score(*order, a=pose("crouching")) for order in permutations(people)}
-    assert scores == {score(*people, a=pose("crouching"))}
+    scores = {score(*order, poses={"a": pose("crouching")}) for order in permutations(people)}
+    assert scores == {score(*people, poses={"a": pose("crouching")})}
 
 
 @given(happenings(), BOXES, DWELL, SEEN)
@@ -371,8 +375,8 @@ def test_somebody_known_never_takes_the_weapon_from_the_stranger_beside_him(name
     resident, thing = person("resident", known="Ada"), weapon(name, confidence=confidence)
     at_hand = {"resident": pose(wrist=(50, 100)), "p": pose("crouching")}
     for box in (BODY, Box(-50, -50, 300, 300), FAR):
-        without = score(person("p", box), thing, p=at_hand["p"])
-        assert score(person("p", box), resident, thing, **at_hand) >= without
+        without = score(person("p", box), thing, poses=at_hand)
+        assert score(person("p", box), resident, thing, poses=at_hand) >= without
 
 
 @given(happenings(), BOXES, DWELL, SEEN)
@@ -390,8 +394,8 @@ def test_one_more_stranger_never_lowers_the_score(
 def test_a_suspicious_posture_never_lowers_the_score(happening: Happening, posture: str) -> None:
     calm = {key: replace(found, posture="standing") for key, found in happening.poses.items()}
     before = replace(happening, poses=calm).assess().risk_score
-    for key in calm:
-        alarmed = calm | {key: replace(calm[key], posture=posture)}
+    for key, found in calm.items():
+        alarmed = calm | {key: replace(found, posture=posture)}
         assert replace(happening, poses=alarmed).assess().risk_score >= before
 
 

@@ -86,7 +86,7 @@ def test_the_lists_are_the_callers_own() -> None:
 
 def test_our_own_models_stand_beside_the_documented_lists() -> None:
     beside = {kind: models_beside(kind) for kind in DOCUMENTED}
-    plates = dict.fromkeys(("car", "truck", "bus", "motorcycle"), ["license_plate_detector"])
+    plates = {kind: ["license_plate_detector"] for kind in ("car", "truck", "bus", "motorcycle")}
     assert beside == {kind: [] for kind in DOCUMENTED} | {"person": ["face_detector"]} | plates
 
 

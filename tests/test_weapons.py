@@ -98,9 +98,7 @@ def test_a_confidence_that_is_not_a_number_confirms_nothing() -> None:
 BESIDE = Box(140, 80, 170, 120)
 
 
-@pytest.mark.parametrize(
-    ("gap", "held"), [(0, True), (39, True), (40, True), (41, False), (500, False)], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("gap", "held"), [(0, True), (39, True), (40, True), (41, False), (500, False)], ids=str)
 def test_a_wrist_reaches_a_fifth_of_the_persons_height(gap: float, held: bool) -> None:
     wrist = {"p": pose(wrist=(BESIDE.x1 - gap, 100))}
     weapon = judge(detection("w", "knife", BESIDE), PERSON, poses=wrist)

@@ -71,7 +71,7 @@ HEADS = {
 }
 
 
-@pytest.fixture(params=HEADS.values(), ids=HEADS.keys())
+@pytest.fixture(params=list(HEADS.values()), ids=list(HEADS))
 def head(request: pytest.FixtureRequest) -> YoloHead:
     chosen: YoloHead = request.param
     return chosen

@@ -1,4 +1,4 @@
-"""A network that needs no weights: the mean colour of a crop, as a real ONNX file, its adapter, and an engine for it."""
+"""A network that needs no weights: the mean colour of a crop as a real ONNX file, with its adapter and an engine."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from onnx import helper
 
+from fakes import FakeEngine, FakeRuntime, save_graph, value
 from hearthwatch.adapter.base import Adapter, ImageNetwork, Tensors
 from hearthwatch.adapter.facade import Model
 from hearthwatch.adapter.spec import Scope
 from hearthwatch.models import get_model
-from hearthwatch.runtimes.base import Array, EngineName, LoadRequest, Precision, RuntimeInfo
+from hearthwatch.runtimes.base import Array, LoadRequest
 from hearthwatch.vision.decode import PictureLike
 from hearthwatch.vision.image import Image
 from hearthwatch.vision.inputs import InputSpec
@@ -26,18 +28,12 @@ FIRST, SECOND, THIRD = "yolo26", "pose_estimator", "person_reid"
 
 def write_network(path: Path) -> Path:
     """An ONNX file: (N, 3, 8, 8) float32 to the mean of each channel, (N, 3)."""
-    import onnx
-    from onnx import TensorProto, helper
-
-    mean = helper.make_node("GlobalAveragePool", ["pixels"], ["pooled"])
-    flat = helper.make_node("Flatten", ["pooled"], ["mean"])
-    pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])
-    output = helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["n", 3])
-    graph = helper.make_graph([mean, flat], "mean colour", [pixels], [output])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, str(path))
-    return path
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixels"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["mean"]),
+    ]
+    return save_graph(path, nodes, [value("pixels", ["n", 3, SIDE, SIDE])], [value("mean", ["n", 3])])
 
 
 class MeanColor(ImageNetwork[tuple[int, int, int]]):
@@ -65,52 +61,35 @@ class ColorMeter(Model[tuple[int, int, int]]):
         return self._predict([image])[0]
 
 
-class FakeRuntime:
-    """Computes what the network would, and knows whether it was closed."""
-
-    info = RuntimeInfo("onnxruntime", "cpu", "f32", "made up", 0.0)
-
-    def __init__(self) -> None:
-        self.closed = 0
-        self.threads: list[str] = []
-
-    def run(self, inputs: Tensors) -> dict[str, Array]:
-        if self.closed:
-            raise RuntimeError("this network is closed")
-        self.threads.append(threading.current_thread().name)
-        return {"mean": np.asarray(inputs["pixels"], np.float32).mean(axis=(2, 3))}
-
-    def close(self) -> None:
-        self.closed += 1
+def mean(inputs: Tensors) -> dict[str, Array]:
+    """What the network computes."""
+    return {"mean": np.asarray(inputs["pixels"], np.float32).mean(axis=(2, 3))}
 
 
 @dataclass
-class FakeEngine:
-    """Loads any file, counts how often, and is slow or fails where told to.
+class ToyEngine(FakeEngine):
+    """Computes what the network would, counts its loads, and is slow or fails where told to.
 
     Attributes:
-        before: called with the file's stem before a load is done; it may wait or raise.
-        loads: the stems of the files that were asked for, in order.
-        runtimes: what was loaded, by stem.
+        before: called with the file's stem before it is loaded; it may wait or raise.
+        asked: the stems of the files that were asked for, in order.
+        threads: names of the threads that ran a network.
     """
 
-    before: Callable[[str], None] = lambda _stem: None
-    name: EngineName = "onnxruntime"
-    loads: list[str] = field(default_factory=list)
-    runtimes: dict[str, list[FakeRuntime]] = field(default_factory=dict)
-
-    def unavailable(self, device: str) -> str | None:
-        return None if device == "cpu" else f"there is no {device}"
-
-    def precisions(self, device: str) -> tuple[Precision, ...]:
-        return ("f32",)
+    before: Callable[[str], object] = lambda _stem: None
+    asked: list[str] = field(default_factory=list)
+    threads: list[str] = field(default_factory=list)
 
     def load(self, request: LoadRequest) -> FakeRuntime:
-        self.loads.append(request.path.stem)
+        self.asked.append(request.path.stem)
         self.before(request.path.stem)
-        runtime = FakeRuntime()
-        self.runtimes.setdefault(request.path.stem, []).append(runtime)
+        runtime = super().load(request)
+        runtime.answer = self._answer
         return runtime
+
+    def _answer(self, inputs: Tensors) -> dict[str, Array]:
+        self.threads.append(threading.current_thread().name)
+        return mean(inputs)
 
 
 @dataclass

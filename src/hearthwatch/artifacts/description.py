@@ -71,7 +71,8 @@ def describe(
     sources: list[tuple[str, Mapping[str, Any]]] = [
         ("explicit", explicit or {}),
         ("card", _stated(card)),
-        ("metadata", _stated(embedded) | _image_size(graph.metadata)),
+        ("metadata", _stated(embedded)),
+        ("metadata", _image_size(graph.metadata)),
         ("preprocessor", _preprocessor(path.parent / "preprocessor_config.json")),
     ]
     named = next((source["name"] for _, source in sources if source.get("name")), default.name)

@@ -57,19 +57,21 @@ def read_graph(path: Path) -> Graph:
         WeightsInvalid: not an ONNX graph, over a limit, an operator domain that is not allowed, an `EPContext` node, or
             external data outside the file's own folder.
     """
-    data = _read(path)
-    model = _parse(path, data)
-    files = [path, *_check_external_data(path, model)]
-    _check_nodes(path, model)
-    constants = {tensor.name for tensor in model.graph.initializer}
-    return Graph(
-        path=path,
-        digest=_digest(files),
-        bytes=sum(file.stat().st_size for file in files),
-        inputs=tuple(_info(value) for value in model.graph.input if value.name not in constants),
-        outputs=tuple(_info(value) for value in model.graph.output),
-        metadata={entry.key: entry.value for entry in model.metadata_props},
-    )
+    model = _parse(path, _read(path))
+    try:
+        files = [path, *_check_external_data(path, model)]
+        _check_nodes(path, model)
+        constants = {tensor.name for tensor in model.graph.initializer}
+        return Graph(
+            path=path,
+            digest=_digest(files),
+            bytes=sum(file.stat().st_size for file in files),
+            inputs=tuple(_info(value) for value in model.graph.input if value.name not in constants),
+            outputs=tuple(_info(value) for value in model.graph.output),
+            metadata=_metadata(model),
+        )
+    except UnicodeDecodeError as error:
+        raise WeightsInvalid(f"{path} is not an ONNX file: a name in it is no text ({error})") from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -78,7 +80,10 @@ def read_metadata(path: Path) -> dict[str, str]:
     Raises:
         WeightsInvalid: not an ONNX graph.
     """
-    return {entry.key: entry.value for entry in _parse(path, _read(path)).metadata_props}
+    try:
+        return _metadata(_parse(path, _read(path)))
+    except UnicodeDecodeError as error:
+        raise WeightsInvalid(f"{path} is not an ONNX file: a name in it is no text ({error})") from error
 
 
 def _read(path: Path) -> bytes:
@@ -104,6 +109,15 @@ def _parse(path: Path, data: bytes) -> Any:
     return model
 
 
+def _metadata(model: Any) -> dict[str, str]:
+    return {_text(entry.key): _text(entry.value) for entry in model.metadata_props}
+
+
+def _text(value: Any) -> str:
+    """A string of the file; onnx hands out bytes where it is no UTF-8, and decoding them raises."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
 def _check_nodes(path: Path, model: Any) -> None:
     # A function that the file itself defines (the exporter of torch writes such) is made of checked nodes.
     own = {(function.domain, function.name) for function in model.functions}
@@ -114,7 +128,7 @@ def _check_nodes(path: Path, model: Any) -> None:
         if node.op_type == "EPContext":
             raise WeightsInvalid(f"{path} carries a compiled engine (EPContext), which only our own cache may")
         if node.domain not in ALLOWED_DOMAINS and (node.domain, node.op_type) not in own:
-            domains.add(node.domain)
+            domains.add(_text(node.domain))
     if domains:
         allowed = ", ".join(sorted(domain or "ai.onnx" for domain in ALLOWED_DOMAINS))
         raise WeightsInvalid(f"{path} uses operators of {', '.join(sorted(domains))}; allowed are {allowed}")
@@ -141,8 +155,8 @@ def _check_external_data(path: Path, model: Any) -> list[Path]:
     """The external data files, each a plain file in the graph's own folder."""
     files: dict[Path, None] = {}
     # Every location that a tensor gives: of two, the engines take the last.
-    locations = (entry.value for t in _all_tensors(model) for entry in t.external_data if entry.key == "location")
-    for location in locations:
+    entries = (entry for tensor in _all_tensors(model) for entry in tensor.external_data)
+    for location in (_text(entry.value) for entry in entries if _text(entry.key) == "location"):
         # Beside the path as it was given, also where that is a link: the engines look there.
         file = path.parent / location
         # A name and nothing else: no folder, no "..", no absolute path, and no link out of the folder.
@@ -184,7 +198,7 @@ def _info(value: Any) -> TensorInfo:
     shape = tuple(
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in tensor.shape.dim
     )
-    return TensorInfo(value.name, shape, _ELEMENT_TYPES.get(tensor.elem_type, f"onnx type {tensor.elem_type}"))
+    return TensorInfo(_text(value.name), shape, _ELEMENT_TYPES.get(tensor.elem_type, f"onnx type {tensor.elem_type}"))
 
 
 def _digest(files: Sequence[Path]) -> str:
@@ -196,3 +210,18 @@ def _digest(files: Sequence[Path]) -> str:
     if len(digests) == 1:
         return digests[0].hexdigest()
     return hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()
+
+
+def write_metadata(path: Path, facts: Mapping[str, str]) -> None:
+    """Add metadata to an ONNX file that we wrote; keys that are there already are replaced.
+
+    Raises:
+        WeightsInvalid: not an ONNX graph.
+    """
+    model = _parse(path, _read(path))
+    kept = {entry.key: entry.value for entry in model.metadata_props} | dict(facts)
+    del model.metadata_props[:]
+    for key, value in sorted(kept.items()):
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    path.write_bytes(model.SerializeToString())

@@ -29,14 +29,19 @@ app.command()(analyze)
 app.add_typer(models.app, name="models")
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"hearthwatch {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="More log lines (-v, -vv).")] = 0,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
 ) -> None:
-    if version:
-        sys.stdout.write(f"hearthwatch {__version__}\n")
-        raise typer.Exit
     levels = (logging.ERROR, logging.INFO, logging.DEBUG)
     logging.basicConfig(level=levels[min(verbose, 2)], stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
 

@@ -25,9 +25,9 @@ from hearthwatch.artifacts.inventory import Stock, take_stock
 from hearthwatch.artifacts.lookup import WeightsQuery
 from hearthwatch.artifacts.pull import PulledFile, pull
 from hearthwatch.cli.terminal import mib, say
-from hearthwatch.report.text import plain
 from hearthwatch.errors import HearthwatchError, UnknownModel, WeightsInvalid
 from hearthwatch.models import MODELS, get_model
+from hearthwatch.report.text import plain
 from hearthwatch.settings import Settings, read_settings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="See and fetch the weights of the models.")

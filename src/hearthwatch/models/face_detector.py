@@ -101,12 +101,7 @@ class FaceAdapter(ImageNetwork[Faces]):
 
     def postprocess(self, outputs: Tensors, images: Sequence[Image]) -> list[Faces]:
         """The twelve outputs for N pictures to N lists of faces, in picture pixels."""
-        parts = [_decode_stride(outputs, stride, self.input.size) for stride in STRIDES]
-        boxes, points, scores = (np.concatenate([part[i] for part in parts], axis=1) for i in range(3))
-        return [
-            self._faces(four, five, score, image)
-            for four, five, score, image in zip(boxes, points, scores, images, strict=True)
-        ]
+        return [self._faces(outputs, index, image) for index, image in enumerate(images)]
 
     def associate(self, result: Faces, boxes: Sequence[Box]) -> Sequence[FaceResult | None]:
         """The most confident face inside each person's box, each face once, to the box that it sits highest in."""
@@ -121,9 +116,10 @@ class FaceAdapter(ImageNetwork[Faces]):
                 answers[min(owners, key=lambda i: _head_distance(face.bbox, boxes[i]))] = face
         return answers
 
-    def _faces(self, boxes: Float, points: Float, scores: Float, image: Image) -> Faces:
-        kept = np.flatnonzero(scores >= MIN_CONFIDENCE)
-        order = kept[nms(boxes[kept], scores[kept], max_iou=NMS_MAX_IOU)]
+    def _faces(self, outputs: Tensors, index: int, image: Image) -> Faces:
+        parts = [_decode_stride(outputs, index, stride, self.input.size) for stride in STRIDES]
+        boxes, points, scores = (np.concatenate([part[i] for part in parts]) for i in range(3))
+        order = nms(boxes, scores, max_iou=NMS_MAX_IOU)
         letterbox = Letterbox.fit(image.region, self.input.size)
         corners = letterbox.boxes_to_picture(boxes[order]).tolist()
         marks = letterbox.to_picture(points[order]).tolist()
@@ -135,18 +131,18 @@ class FaceAdapter(ImageNetwork[Faces]):
         )
 
 
-def _decode_stride(outputs: Tensors, stride: int, size: tuple[int, int]) -> tuple[Float, Float, Float]:
-    """One stride's outputs to boxes (N, cells, 4) xyxy, points (N, cells, 5, 2) and scores (N, cells), input pixels."""
-    rows, columns = size[0] // stride, size[1] // stride
-    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
-    cells = np.stack([x, y], axis=-1).reshape(1, -1, 2)
-    cls, obj, bbox, kps = (np.asarray(outputs[f"{kind}_{stride}"], np.float32) for kind in KINDS)
-    scores = np.sqrt(np.clip(cls[..., 0], 0, 1) * np.clip(obj[..., 0], 0, 1))
-    center = (cells + bbox[..., :2]) * stride
+def _decode_stride(outputs: Tensors, index: int, stride: int, size: tuple[int, int]) -> tuple[Float, Float, Float]:
+    """One picture's faces of one stride: boxes (F, 4) xyxy, points (F, 5, 2), input pixels, and scores (F,)."""
+    cls, obj, bbox, kps = (np.asarray(outputs[f"{kind}_{stride}"][index], np.float32) for kind in KINDS)
+    scores = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
+    kept = np.flatnonzero(scores >= MIN_CONFIDENCE)
+    y, x = np.divmod(kept, size[1] // stride)
+    cells = np.stack([x, y], axis=-1).astype(np.float32)
+    center = (cells + bbox[kept, :2]) * stride
     # exp of a wild logit would overflow; no face is larger than the input
-    half = np.exp(np.clip(bbox[..., 2:], None, np.log(max(size) / stride))) * (stride / 2)
-    points = (cells[:, :, None, :] + kps.reshape(*kps.shape[:2], 5, 2)) * stride
-    return np.concatenate([center - half, center + half], axis=-1), points, scores
+    half = np.exp(np.clip(bbox[kept, 2:], None, np.log(max(size) / stride))) * (stride / 2)
+    points = (cells[:, None, :] + kps[kept].reshape(-1, 5, 2)) * stride
+    return np.concatenate([center - half, center + half], axis=-1), points, scores[kept]
 
 
 def _head_distance(face: Box, person: Box) -> float:

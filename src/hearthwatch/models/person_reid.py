@@ -42,9 +42,9 @@ class ReIDResult:
         space: which network made it; vectors of different spaces are never compared.
     """
 
-    embedding: Float
+    embedding: Float = field(repr=False)  # 512 numbers say nothing in a log, and do not belong there
     hash: str = ""
-    space: str = field(default="")
+    space: str = ""
 
     def __post_init__(self) -> None:
         if not self.hash:

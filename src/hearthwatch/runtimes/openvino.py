@@ -89,8 +89,13 @@ class OpenVINORuntime:
 
     def _run_part(self, inputs: Tensors) -> dict[str, Array]:
         with self._compile(len(next(iter(inputs.values())))).request() as request:
-            # share_inputs: the arrays live until the call returns. Outputs are copied: the request is used again.
-            request.infer({name: np.ascontiguousarray(array) for name, array in inputs.items()}, share_inputs=True)
+            # OpenVINO itself would answer with what the last call left in the input.
+            if len(inputs) != len(request.model_inputs):
+                raise ValueError(f"the network takes {len(request.model_inputs)} inputs; given are {', '.join(inputs)}")
+            # Shared: the inputs live until the call returns; the outputs are copied below, once, for the next call uses
+            # this request's memory again.
+            arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+            request.infer(arrays, share_inputs=True, share_outputs=True)
             return {self._output_name(port): request.get_tensor(port).data.copy() for port in request.model_outputs}
 
     def _output_name(self, port: Any) -> str:

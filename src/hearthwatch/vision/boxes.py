@@ -127,14 +127,14 @@ def nms(boxes: Float, scores: Float, class_ids: Ids | None = None, *, max_iou: f
 
 
 def _intersections(a: Float, b: Float) -> tuple[Float, Float, Float]:
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inter = np.prod(np.clip(high - low, 0, None), axis=2)
-    return inter, _areas(a), _areas(b)
+    # Side by side and not with np.prod over an axis of two, which takes three times as long.
+    width = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0])
+    height = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
+    return np.maximum(width, 0) * np.maximum(height, 0), _areas(a), _areas(b)
 
 
 def _areas(boxes: Float) -> Float:
-    areas: Float = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
+    areas: Float = np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)
     return areas
 
 

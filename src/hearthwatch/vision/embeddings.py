@@ -48,7 +48,7 @@ def average_embedding(embeddings: Sequence[Sequence[float]] | Sequence[Float]) -
     """
     if len(embeddings) == 0:
         raise ValueError("the average of no embeddings is not defined")
-    return unit(np.mean(unit(np.stack([np.asarray(e, dtype=np.float32) for e in embeddings])), axis=0))
+    return unit(np.mean(unit(np.stack([np.asarray(e, dtype=np.float64) for e in embeddings])), axis=0))
 
 
 def embedding_hash(embedding: Float) -> str:

@@ -43,17 +43,19 @@ class Letterbox:
         scaled = (max(1, round(height * ratio)), max(1, round(width * ratio)))
         return cls(region, size, scaled, ((size[0] - scaled[0]) // 2, (size[1] - scaled[1]) // 2))
 
+    def scale(self, image: Image) -> UInt8:
+        """(height, width, 3) uint8 RGB: the image at its size inside the input, without the padding."""
+        height, width = self.scaled
+        if image.pixels.shape[:2] == self.scaled:
+            return image.pixels
+        # Linear without antialiasing, as the exporter of these weights does it; AREA moves scores on small objects.
+        return np.asarray(cv2.resize(image.pixels, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
     def apply(self, image: Image) -> UInt8:
         """(height, width, 3) uint8 RGB: the image scaled and padded."""
-        height, width = self.scaled
         canvas = np.full((*self.size, 3), PAD_GREY, dtype=np.uint8)
-        top, left = self.offset
-        inside = canvas[top : top + height, left : left + width]
-        if image.pixels.shape[:2] == self.scaled:
-            inside[:] = image.pixels
-        else:
-            # Linear without antialiasing, as the exporter of these weights does it; AREA moves scores on small objects.
-            cv2.resize(image.pixels, (width, height), dst=inside, interpolation=cv2.INTER_LINEAR)
+        (height, width), (top, left) = self.scaled, self.offset
+        canvas[top : top + height, left : left + width] = self.scale(image)
         return canvas
 
     def to_picture(self, points: Float) -> Float:

@@ -68,8 +68,8 @@ def sample_frames(path: Path, count: int, *, limits: Limits = DEFAULT_LIMITS) ->
         Frames in the order of the clip, turned as its metadata says.
 
     Raises:
-        ImageError: no clip, one that is cut off or empty, or frames over the limit; always before the first frame,
-            except for a file that changes meanwhile.
+        ImageError: no clip, one that is cut off or empty, or frames over the limit; before the first frame,
+            unless the file changes meanwhile or the stream its size.
     """
     if count < 1:
         raise ValueError(f"at least one frame must be asked for; got {count}")
