@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthwatch.errors import InferenceFailed
@@ -141,6 +141,7 @@ DETECTIONS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(DETECTIONS, max_size=5), st.lists(st.none() | st.sampled_from(POSTURES), min_size=5, max_size=5))
 def test_facts_are_in_order_of_importance_and_never_leave_their_subject(
     rows: list[tuple[str, str | None, tuple[str, ...], float | None]], postures: list[str | None]

@@ -546,6 +546,7 @@ KEYS = st.sampled_from(["label", "bbox", "id", "confidence", "time", "zones", "k
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.floats())
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, VALUES))
 def test_any_dictionary_is_read_or_refused_with_a_sentence(value: dict[str, Any]) -> None:
     refusal = None

@@ -9,7 +9,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthwatch.models import PoseResult
@@ -312,6 +312,7 @@ def is_armed(happening: Happening) -> bool:
     return any(found.confirmed for found in weapons_of(happening.detections, happening.poses))
 
 
+@settings(deadline=None)
 @given(happenings())
 def test_a_score_is_on_the_scale_and_the_level_is_its_own(happening: Happening) -> None:
     risk = happening.assess()
@@ -320,6 +321,7 @@ def test_a_score_is_on_the_scale_and_the_level_is_its_own(happening: Happening) 
     assert risk.reasoning.startswith(f"{risk.risk_level.capitalize()} ({risk.risk_score} of 100)")
 
 
+@settings(deadline=None)
 @given(happenings())
 def test_reasons_sum_to_the_score_before_its_bounds(happening: Happening) -> None:
     risk = happening.assess()
@@ -329,6 +331,7 @@ def test_reasons_sum_to_the_score_before_its_bounds(happening: Happening) -> Non
     assert risk.risk_score in {total, 15, 30, 59, 100}
 
 
+@settings(deadline=None)
 @given(happenings())
 def test_confirmation_decides_on_which_side_of_its_bound_a_score_is(happening: Happening) -> None:
     risk = happening.assess()
@@ -338,12 +341,14 @@ def test_confirmation_decides_on_which_side_of_its_bound_a_score_is(happening: H
         assert risk.risk_score <= 59
 
 
+@settings(deadline=None)
 @given(happenings())
 def test_animals_alone_are_low(happening: Happening) -> None:
     animals = [one for one in happening.detections if one.class_name in {"dog", "bench"}]
     assert Happening(animals, {}, happening.when).assess().risk_score <= 15
 
 
+@settings(deadline=None)
 @given(happenings(), st.randoms(use_true_random=False))
 def test_the_order_of_detections_means_nothing(happening: Happening, shuffled: Any) -> None:
     expected = happening.assess()
@@ -360,6 +365,7 @@ def test_order_means_nothing_where_two_people_could_hold_the_weapon() -> None:
     assert scores == {score(*people, poses={"a": pose("crouching")})}
 
 
+@settings(deadline=None)
 @given(happenings(), BOXES, DWELL, SEEN)
 def test_somebody_known_never_lowers_the_score_of_the_others(
     happening: Happening, box: Box, dwell: float | None, seen: PoseResult | None
@@ -379,6 +385,7 @@ def test_somebody_known_never_takes_the_weapon_from_the_stranger_beside_him(name
         assert score(person("p", box), resident, thing, poses=at_hand) >= without
 
 
+@settings(deadline=None)
 @given(happenings(), BOXES, DWELL, SEEN)
 def test_one_more_stranger_never_lowers_the_score(
     happening: Happening, box: Box, dwell: float | None, seen: PoseResult | None
@@ -390,6 +397,7 @@ def test_one_more_stranger_never_lowers_the_score(
     assert after.assess().risk_score >= before.assess().risk_score
 
 
+@settings(deadline=None)
 @given(happenings(), st.sampled_from(SUSPICIOUS_POSTURES))
 def test_a_suspicious_posture_never_lowers_the_score(happening: Happening, posture: str) -> None:
     calm = {key: replace(found, posture="standing") for key, found in happening.poses.items()}
@@ -399,6 +407,7 @@ def test_a_suspicious_posture_never_lowers_the_score(happening: Happening, postu
         assert replace(happening, poses=alarmed).assess().risk_score >= before
 
 
+@settings(deadline=None)
 @given(happenings())
 def test_night_never_lowers_the_score_and_an_unknown_time_is_day(happening: Happening) -> None:
     by_day, by_night, unknown = (replace(happening, when=when).assess().risk_score for when in (NOON, NIGHT, None))

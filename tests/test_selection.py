@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthwatch.models import MODELS
@@ -71,6 +71,7 @@ def test_a_name_that_only_contains_a_class_is_none(name: str) -> None:
     assert models_beside(name) == []
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_other_word_gets_no_model(name: str) -> None:
     if name.lower() not in DOCUMENTED:

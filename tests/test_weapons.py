@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthwatch.models import PoseResult
@@ -168,6 +168,7 @@ SIDES = st.floats(0, 200, width=16)
 BOXES = st.builds(lambda x, y, w, h: Box(x, y, x + w + 1, y + h + 1), SIDES, SIDES, SIDES, SIDES)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(SEVERITIES)),
     st.floats(0, 1),
@@ -193,6 +194,7 @@ def test_a_weapon_is_confirmed_exactly_by_the_three_conditions_in_any_order(
     assert judge(detection("w", name, box, confidence=confidence), *persons, poses=poses) == weapon
 
 
+@settings(deadline=None)
 @given(BOXES, BOXES, st.none() | st.tuples(SIDES, SIDES))
 def test_one_more_person_never_unconfirms_a_weapon(
     thing: Box, newcomer: Box, wrist: tuple[float, float] | None
