@@ -28,7 +28,7 @@ install: .venv/.base ## set up .venv with the hearthwatch command in it
 test: check ## set up, run the checks, then the first tier of tests
 	@$(PY) -m pytest -q -m "not slow"
 
-test-all: .venv/.dev ## set up, then run every test, the slow ones too
+test-all: .venv/.torch ## set up with PyTorch, then run every test, the slow ones too
 	@$(PY) -m pytest -q
 
 check: .venv/.dev ## ruff, mypy --strict, import layers, links in the documents
@@ -50,6 +50,9 @@ clean: ## remove .venv and every cache (results in out/ stay)
 
 .venv/.base: requirements/base.lock pyproject.toml $(STALE)
 	@tools/setup.sh base
+
+.venv/.torch: requirements/torch.txt .venv/.dev
+	@tools/setup.sh torch
 
 .venv/.dev: requirements/dev.lock pyproject.toml $(STALE)
 	@tools/setup.sh dev

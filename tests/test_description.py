@@ -161,7 +161,7 @@ def test_whoever_contradicts_the_graph_is_named(tmp_path: Path) -> None:
     path = image_graph(tmp_path / "n.onnx", shape=("N", 3, 8, 8), metadata={"imgsz": "[9, 9]"})
     with pytest.raises(WeightsInvalid, match=r"the metadata says 9 x 9 px"):
         describe(path, DEFAULT)
-    with pytest.raises(WeightsInvalid, match=r"the explicit says 7 x 7 px"):
+    with pytest.raises(WeightsInvalid, match=r"the caller says 7 x 7 px"):
         describe(path, DEFAULT, explicit={"size": (7, 7)})
 
 

@@ -140,8 +140,10 @@ def test_a_letterbox_fits_the_region_and_not_the_pixels_of_a_reduced_decode() ->
     full = Image.of(smooth(720, 1280))
     half = np.asarray(cv2.resize(full.pixels, (640, 360), interpolation=cv2.INTER_AREA), np.uint8)
     reduced = Image(half, full.region)
-    spec = InputSpec("x", (128, 128), layout="NHWC", dtype="uint8", resize="letterbox")
+    spec = InputSpec("x", (96, 160), layout="NHWC", dtype="uint8", resize="letterbox")
     batch = to_batch([full, reduced], spec).astype(int)
+    assert (batch[:, :3] == 114).all()
+    assert (batch[:, 3] != 114).any()
     assert np.abs(batch[0] - batch[1]).mean() < 1
 
 

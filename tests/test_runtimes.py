@@ -20,10 +20,11 @@ from PIL import ImageDraw, ImageFont
 
 from fakes import Shape, constant, save_graph, value
 from hearthwatch.artifacts.graph import read_graph
-from hearthwatch.runtimes.base import Array, Engine, LoadRequest, Runtime, Tensors, batch_parts, split_run
+from hearthwatch.runtimes.base import Array, Engine, LoadRequest, Precision, Runtime, Tensors, batch_parts, split_run
 from hearthwatch.runtimes.openvino import LARGE_NETWORK_BYTES
 from hearthwatch.runtimes.rapidocr import RapidOCRRuntime
 from hearthwatch.runtimes.select import ENGINES, load_graph
+from hearthwatch.vision.image import UInt8
 
 WEIGHTS = np.random.default_rng(7).normal(size=(4, 3)).astype(np.float32)
 BATCHES = [1, 2, 3, 5, 9]
@@ -241,6 +242,14 @@ def test_what_runs_is_read_back(engine: Engine, tmp_path: Path) -> None:
         assert engine.load(request_for(path, precision=precision)).info.precision == precision
 
 
+def test_an_engine_that_says_f32_computes_in_f32_whatever_was_asked_for(engine: Engine, tmp_path: Path) -> None:
+    asked: tuple[Precision, ...] = ("f32", "bf16", "f16")
+    for precision in asked:
+        loaded = engine.load(request_for(DENSE.save(tmp_path), precision=precision))
+        if loaded.info.precision == "f32":
+            agree(loaded.run(DENSE.some(4)), DENSE.reference(DENSE.some(4)))
+
+
 @pytest.mark.parametrize("wrong", ["name", "shape", "missing"])
 def test_an_input_that_does_not_fit_raises_and_the_next_call_is_answered(
     engine: Engine, tmp_path: Path, wrong: str
@@ -281,6 +290,9 @@ def test_the_second_load_comes_from_the_cache_and_answers_the_same(engine: Engin
     # None is the word of an engine without a cache, and such a one writes none.
     assert cached == ([None, None] if cached[0] is None else [False, True])
     assert cache.exists() == (cached[0] is not None)
+    # Each version of an engine and each network has a folder of its own.
+    for file in (path for path in cache.rglob("*") if path.is_file()):
+        assert {engine.name, loads[0].info.version, request.digest} <= set(file.parts)
     for loaded, batch in itertools.product(loads, BATCHES):
         agree(loaded.run(DENSE.some(batch)), DENSE.reference(DENSE.some(batch)))
 
@@ -393,11 +405,11 @@ def ocr() -> Iterator[RapidOCRRuntime]:
     loaded.close()
 
 
-def plate(text: str, *, size: int = 40) -> Array:
+def plate(text: str, *, size: int = 40) -> UInt8:
     """Black text on white, as a plate has it."""
     picture = PILImage.new("RGB", (60 + len(text) * size * 2 // 3, size * 2), "white")
     ImageDraw.Draw(picture).text((30, size // 3), text, fill="black", font=ImageFont.load_default(size))
-    return np.asarray(picture)
+    return np.asarray(picture, np.uint8)
 
 
 def read(ocr: RapidOCRRuntime, text: str) -> str:
@@ -425,6 +437,19 @@ def test_a_picture_without_text_gives_no_line(ocr: RapidOCRRuntime) -> None:
         assert {name: array.shape for name, array in answer.items()} == {
             "texts": (0,), "scores": (0,), "quads": (0, 4, 2)
         }  # fmt: skip
+
+
+def test_a_coloured_picture_is_read_as_the_package_reads_its_file(ocr: RapidOCRRuntime, tmp_path: Path) -> None:
+    pixels = plate("AB12 CDE").copy()
+    pixels[..., 2] //= 3
+    pixels[..., 1] = 255 - pixels[..., 1] // 4
+    PILImage.fromarray(pixels).save(tmp_path / "plate.png")
+    flags = {"use_det": True, "use_cls": False, "use_rec": True}
+    expected = ocr._ocr(str(tmp_path / "plate.png"), **flags)
+    assert ocr.run({"pixels": pixels})["scores"].tolist() == pytest.approx(list(expected.scores), abs=1e-6)
+    # The order of the colours shows in the score.
+    swapped = ocr.run({"pixels": pixels[..., ::-1]})["scores"].tolist()
+    assert swapped != pytest.approx(list(expected.scores), abs=1e-6)
 
 
 def test_readers_at_the_same_time_get_each_their_own_text(ocr: RapidOCRRuntime) -> None:

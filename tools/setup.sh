@@ -6,6 +6,13 @@
 set -eu
 
 kind=$1
+if [ "$kind" = torch ]; then # beside the locks: which build of torch it is depends on where pip looks
+    echo "Adding PyTorch for the tests of conversion (a minute, 900 MB on a CPU) ..." >&2
+    [ -x .venv/bin/pip ] || .venv/bin/python -m ensurepip --default-pip >/dev/null
+    PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install -qq --no-input --requirement requirements/torch.txt
+    : >.venv/.torch
+    exit 0
+fi
 [ ! -e .venv/.dev ] || kind=dev # an update of the base must not drop the developer's tools
 lock=requirements/$kind.lock
 case $kind in
@@ -74,7 +81,7 @@ else
     say "Updating .venv from $lock ..."
 fi
 : >.venv/.unfinished
-rm -f .venv/.base .venv/.dev
+rm -f .venv/.base .venv/.dev .venv/.torch
 if uv_is_wanted; then install_with_uv; else install_with_pip; fi
 pwd -P >.venv/.home
 [ "$kind" = base ] || : >.venv/.dev

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hearthwatch.adapter.base import Adapter, Array, Tensors
+from hearthwatch.adapter.conversion import converted, module_of
 from hearthwatch.adapter.precision import choose_precision
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.catalog import entries_for
@@ -154,15 +156,21 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
             raise WeightsInvalid(f"{found.how} = {found.path}: {spec.name} brings its networks and takes no others")
         adapter = adapter_class(bundled_description(adapter_class))
         return LoadedModel(adapter, RapidOCRRuntime(options.threads), ())
-    description = describe_found(adapter_class, found)
+    is_checkpoint = found.kind == "checkpoint"
+    path = converted(found.path, adapter_class, options.cache_dir) if is_checkpoint else found.path
+    description = describe(path, spec.input, weights=_origin(spec.name, found))
     for conflict in description.conflicts:
         _log.warning("card model=%s file=%s conflict=%s", spec.name, found.path.name, conflict)
     adapter = adapter_class(description)
     request = LoadRequest(
-        path=found.path,
+        path=path,
         digest=description.graph.digest,
         bytes=description.graph.bytes,
+        inputs=tuple(tensor.name for tensor in description.graph.inputs),
+        shapes=tuple(tensor.shape for tensor in description.graph.inputs),
         outputs=tuple(tensor.name for tensor in description.graph.outputs),
+        # Where the checkpoint is at hand, PyTorch can run it when no other engine will.
+        module=functools.partial(module_of, found.path) if is_checkpoint else None,
         device=resolve_device(options.device),
         cache_dir=options.cache_dir,
         threads=options.threads,
@@ -186,21 +194,6 @@ def find(adapter_class: type[Adapter[Any]], options: LoadOptions) -> FoundWeight
         variable=options.variables.get(spec.name),
         models_dir=options.models_dir,
     )
-
-
-def describe_found(adapter_class: type[Adapter[Any]], found: FoundWeights) -> Description:
-    """Check the file that was found and resolve its preprocessing.
-
-    Raises:
-        WeightsInvalid: a checkpoint, or a file or card that is refused.
-    """
-    spec = adapter_class.SPEC
-    if found.kind != "onnx":
-        raise WeightsInvalid(
-            f"{found.path} is a checkpoint, and this version runs ONNX files: export it "
-            f"(Ultralytics: `yolo export model={found.path.name} format=onnx`) and put the .onnx beside it"
-        )
-    return describe(found.path, spec.input, weights=_origin(spec.name, found))
 
 
 def bundled_description(adapter_class: type[Adapter[Any]]) -> Description:

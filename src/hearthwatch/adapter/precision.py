@@ -103,11 +103,20 @@ def _verdict_path(adapter: Adapter[Any], request: LoadRequest, precision: Precis
         return None
     # The processor decides how an engine rounds, the spec decides what the pixels are.
     agreement = adapter.SPEC.agreement
-    facts = [VERDICT_VERSION, adapter.SPEC.name, request.digest, request.device, precision, platform.processor(),
+    facts = [VERDICT_VERSION, adapter.SPEC.name, request.digest, request.device, precision, _processor(),
              platform.machine(), _engine_versions(), repr(adapter.input), agreement.name,
              agreement.at_least]  # fmt: skip
     key = hashlib.sha256(orjson.dumps(facts)).hexdigest()[:32]
     return request.cache_dir / "precision" / f"{adapter.SPEC.name}-{key}.json"
+
+
+def _processor() -> str:
+    """The processor's own name, which Python's `platform` does not know on most Linux systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def _engine_versions() -> list[str]:

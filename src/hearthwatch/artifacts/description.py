@@ -197,7 +197,8 @@ def _check_shape(path: Path, spec: InputSpec, tensor: TensorInfo) -> None:
 
 
 def _origin(spec: InputSpec, field: str) -> str:
-    return f"the {spec.origins[field]}"
+    origin = spec.origins[field]
+    return "the caller" if origin == "explicit" else f"the {origin}"
 
 
 def _class_names(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:

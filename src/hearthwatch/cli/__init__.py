@@ -12,6 +12,7 @@ from rich.console import Console
 from hearthwatch import __version__
 from hearthwatch.cli import models
 from hearthwatch.cli.analyze import analyze
+from hearthwatch.cli.convert import convert_command
 from hearthwatch.cli.terminal import say
 from hearthwatch.errors import HearthwatchError
 
@@ -26,6 +27,7 @@ app = typer.Typer(
     help="Turn a home camera's picture into an assessed event, on this machine.",
 )
 app.command()(analyze)
+models.app.command("convert")(convert_command)
 app.add_typer(models.app, name="models")
 
 

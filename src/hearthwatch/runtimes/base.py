@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,8 @@ import numpy.typing as npt
 Array = npt.NDArray[np.generic]
 Tensors = Mapping[str, Array]
 
-#: Engines in the order in which they are tried (DESIGN: tensorrt, cuda, openvino, onnxruntime, pytorch).
-EngineName = Literal["openvino", "onnxruntime", "rapidocr"]
+#: Engines in the order in which they are tried; rapidocr brings its own networks and is never tried with others.
+EngineName = Literal["tensorrt", "cuda", "openvino", "onnxruntime", "pytorch", "rapidocr"]
 Precision = Literal["f32", "bf16", "f16"]
 
 
@@ -29,6 +29,7 @@ class RuntimeInfo:
         version: the engine's own version.
         load_ms: reading, compiling and first allocation, in milliseconds.
         cached: whether the compiled network came from the cache on disk; None where the engine has none.
+        notes: sentences on what a person would not expect, such as an engine kept in another folder.
     """
 
     engine: EngineName
@@ -37,6 +38,7 @@ class RuntimeInfo:
     version: str
     load_ms: float
     cached: bool | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):
@@ -69,6 +71,15 @@ class LoadRequest:
         precision: the arithmetic that is asked for.
         cache_dir: where compiled networks are kept; None keeps none.
         threads: of one call; None leaves it to the engine (all cores).
+        fallback_device: where engines that do not run on `device` may load instead (`cpu` after `auto` chose a GPU);
+            None: nowhere.
+        inputs: the names of its inputs, in order.
+        shapes: of its inputs, in the same order; None where a side is dynamic.
+        module: makes the same network as a `torch.nn.Module` in float32 and evaluation mode on the CPU. It takes the
+            inputs by position, in order, and returns one tensor, or one per name in `outputs`. None where there is no
+            such module.
+        max_batch: the largest batch that a TensorRT engine is built for; larger ones are answered in parts.
+        engine_path: the documented `.engine` file; TensorRT's files are kept beside it, under its stem.
     """
 
     path: Path
@@ -79,6 +90,12 @@ class LoadRequest:
     precision: Precision = "f32"
     cache_dir: Path | None = None
     threads: int | None = None
+    fallback_device: str | None = None
+    inputs: tuple[str, ...] = ()
+    shapes: tuple[tuple[int | None, ...], ...] = ()
+    module: Callable[[], Any] | None = None
+    max_batch: int = 8
+    engine_path: Path | None = None
 
 
 class Engine(Protocol):
@@ -101,7 +118,8 @@ class Engine(Protocol):
         """Load one graph.
 
         Raises:
-            Exception: whatever the engine raises; `select` turns it into a reason.
+            LoadFailed: the engine refuses this request; its message is the reason.
+            Exception: whatever else the engine raises; `select` turns it into a reason.
         """
         ...
 

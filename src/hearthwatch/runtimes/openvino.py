@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import logging
+import os
 import queue
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,8 @@ LARGE_NETWORK_BYTES = 64 << 20
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
 _PRECISIONS: dict[str, Precision] = {"f32": "f32", "float32": "f32", "bf16": "bf16", "f16": "f16", "float16": "f16"}
 _CAPABILITIES: dict[Precision, str] = {"bf16": "BF16", "f16": "FP16"}
+
+_log = logging.getLogger(__name__)
 
 
 class OpenVINOEngine:
@@ -98,6 +103,18 @@ class OpenVINORuntime:
             request.infer(arrays, share_inputs=True, share_outputs=True)
             return {self._output_name(port): request.get_tensor(port).data.copy() for port in request.model_outputs}
 
+    def _cache_folder(self) -> Path | None:
+        """Where compiled networks are kept; None where nothing can be, which costs time and not the engine."""
+        if self._request.cache_dir is None:
+            return None
+        folder = self._request.cache_dir / "openvino" / self._version / self._request.digest
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            _log.warning("cache folder=%s unusable=%s", folder, error.strerror)
+            return None
+        return folder if os.access(folder, os.W_OK) else None
+
     def _output_name(self, port: Any) -> str:
         # A port carries every name that the graph gave the tensor on its way; only the output's own is the contract.
         names = port.get_names()
@@ -124,8 +141,8 @@ class OpenVINORuntime:
         }
         if self._request.threads is not None:
             config["INFERENCE_NUM_THREADS"] = self._request.threads
-        if self._request.cache_dir is not None:
-            config["CACHE_DIR"] = str(self._request.cache_dir / "openvino" / self._version / self._request.digest)
+        if folder := self._cache_folder():
+            config["CACHE_DIR"] = str(folder)
         return config
 
 

@@ -8,12 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hearthwatch.errors import LoadFailed, SettingsError
-from hearthwatch.runtimes.base import Engine, LoadRequest, Precision, Runtime
+from hearthwatch.runtimes.base import Engine, EngineName, LoadRequest, Precision, Runtime
+from hearthwatch.runtimes.nvidia import CUDAEngine
 from hearthwatch.runtimes.onnxruntime import ONNXRuntimeEngine
 from hearthwatch.runtimes.openvino import OpenVINOEngine
+from hearthwatch.runtimes.pytorch import PyTorchEngine
+from hearthwatch.runtimes.tensorrt import TensorRTEngine
 
-#: In the order in which they are tried.
+#: Those of the base install, which run a graph on any machine.
 ENGINES: tuple[Engine, ...] = (OpenVINOEngine(), ONNXRuntimeEngine())
+#: All, in the order in which they are tried.
+ALL_ENGINES: tuple[Engine, ...] = (TensorRTEngine(), CUDAEngine(), *ENGINES, PyTorchEngine())
+
+#: Engines of one kind of device. They are not passed over on another kind: nobody expects them there.
+_ONLY_CUDA: frozenset[EngineName] = frozenset({"tensorrt", "cuda"})
 
 _DEVICE = re.compile(r"auto|cpu|gpu|npu|cuda(:\d+)?")
 _log = logging.getLogger(__name__)
@@ -27,30 +35,39 @@ class Selection:
     passed_over: tuple[tuple[str, str], ...]
 
 
-def resolve_device(device: str) -> str:
+def resolve_device(device: str, engines: Sequence[Engine] = ALL_ENGINES) -> str:
     """`auto` to the best device here; the others as they are.
+
+    A GPU of NVIDIA is taken where ONNX Runtime has its provider and the provider's libraries are there. An Intel GPU is
+    taken only when asked for, as it shares the memory.
 
     Raises:
         SettingsError: not auto, cpu, gpu, npu or cuda:N.
     """
     if not _DEVICE.fullmatch(device):
         raise SettingsError(f"device {device!r} is none of auto, cpu, gpu (Intel), npu (Intel), cuda:N")
-    # cuda joins when ONNX Runtime's GPU build does; an Intel GPU is taken only when asked for, as it shares the memory.
-    return "cpu" if device == "auto" else device
+    if device != "auto":
+        return device
+    cuda = next((engine for engine in engines if engine.name == "cuda"), None)
+    return "cuda:0" if cuda is not None and cuda.unavailable("cuda:0") is None else "cpu"
 
 
 def load_graph(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Selection:
-    """Load with the first engine that can.
+    """Load with the first engine that can, on the request's device or on its fallback device.
 
     Raises:
         LoadFailed: none could; the message has each engine's reason.
     """
     passed_over: list[tuple[str, str]] = []
     for engine in engines:
-        reason = engine.unavailable(request.device)
+        if engine.name in _ONLY_CUDA and not request.device.startswith("cuda"):
+            continue
+        device, reason = _place(engine, request)
         if reason is None:
             try:
-                runtime = engine.load(request)
+                runtime = engine.load(replace(request, device=device))
+            except LoadFailed as error:
+                reason = str(error)
             except Exception as error:  # noqa: BLE001 - engines raise what they like; the next one may do
                 reason = f"{type(error).__name__}: {str(error).strip() or 'no reason given'}"
             else:
@@ -64,14 +81,24 @@ def load_graph(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Sel
 def fastest_precision(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Precision:
     """The fastest arithmetic that the first available engine has natively on that device."""
     for engine in engines:
-        if engine.unavailable(request.device) is None:
-            return engine.precisions(request.device)[0]
+        device, reason = _place(engine, request)
+        if reason is None:
+            return engine.precisions(device)[0]
     return "f32"
 
 
 def with_precision(request: LoadRequest, precision: Precision) -> LoadRequest:
     """The same request in another arithmetic."""
     return replace(request, precision=precision)
+
+
+def _place(engine: Engine, request: LoadRequest) -> tuple[str, str | None]:
+    """Where that engine loads, and why it cannot."""
+    reason = engine.unavailable(request.device)
+    fallback = request.fallback_device
+    if reason is not None and fallback is not None and engine.unavailable(fallback) is None:
+        return fallback, None
+    return request.device, reason
 
 
 def _report(request: LoadRequest, passed_over: Sequence[tuple[str, str]], runtime: Runtime) -> None:

@@ -1,0 +1,86 @@
+"""From a checkpoint's tensors to a network that infers: which architecture they are, built and filled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from hearthwatch.errors import WeightsInvalid
+from hearthwatch.networks.osnet import OSNET_INPUT_SIZE, osnet_from_state_dict
+from hearthwatch.networks.resnet import RESNET_INPUT_SIZE, resnet_from_state_dict
+from hearthwatch.networks.weights import Tensors, shown
+from hearthwatch.networks.yolov8 import YOLO_INPUT_SIZE, yolov8_from_state_dict
+
+Kind = Literal["osnet", "resnet", "yolov8-detect", "yolov8-pose", "yolov8-segment"]
+
+#: What `build_network` can build, for messages.
+KNOWN = "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's names), YOLOv8 detect, pose and segment"
+
+#: How training on several GPUs prefixes every name.
+_PARALLEL = "module."
+#: Names that only these architectures have.
+_OSNET_KEY = "conv2.0.conv2a.conv1.weight"
+_RESNET_KEY = "layer1.0.conv1.weight"
+_YOLO_KEY = "model.0.conv.weight"
+_YOLO_KINDS: dict[str, Kind] = {"detect": "yolov8-detect", "pose": "yolov8-pose", "segment": "yolov8-segment"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A network with its weights, on the CPU, in float32 and evaluation mode, no gradients.
+
+    Attributes:
+        module: takes one (N, 3, H, W) float32 tensor and gives one tensor per name in `output_names`.
+        input_size: (height, width) that the architecture is usually run at; the checkpoint may know better.
+        stride: H and W must be multiples of it.
+        kind: the architecture.
+        output_names: in the order of the module's outputs.
+    """
+
+    module: nn.Module
+    input_size: tuple[int, int]
+    stride: int
+    kind: Kind
+    output_names: tuple[str, ...]
+
+
+def build_network(
+    tensors: Tensors, *, yaml: Mapping[str, Any] | None = None, task: str | None = None, file: str
+) -> Network:
+    """The network whose tensors these are. A YOLO's batch norms are folded into its convolutions.
+
+    Args:
+        tensors: by the reference's key names, of any floating point type; a "module." before all of them is removed.
+        yaml: the plan that a YOLO checkpoint carries.
+        task: what a YOLO checkpoint says it is for; None where it does not say.
+        file: the checkpoint's name, for messages.
+
+    Raises:
+        WeightsInvalid: another architecture, or tensors that do not fit it.
+    """
+    if tensors and all(key.startswith(_PARALLEL) for key in tensors):
+        tensors = {key.removeprefix(_PARALLEL): array for key, array in tensors.items()}
+    if yaml is not None:
+        return _yolo(tensors, yaml, task, file)
+    if _OSNET_KEY in tensors or any(".IN." in key for key in tensors):
+        return Network(osnet_from_state_dict(tensors, file=file), OSNET_INPUT_SIZE, 1, "osnet", ("embedding",))
+    if _RESNET_KEY in tensors:
+        return Network(resnet_from_state_dict(tensors, file=file), RESNET_INPUT_SIZE, 1, "resnet", ("logits",))
+    if _YOLO_KEY in tensors:
+        raise WeightsInvalid(
+            f"{file} has the tensors of a YOLO network without its plan; the whole checkpoint is needed, or the ONNX "
+            f"file that `yolo export model={file} format=onnx` writes"
+        )
+    seen = f"its tensors are {shown(list(tensors))}" if tensors else "it has no tensors"
+    raise WeightsInvalid(f"{file} is no network that is built here: {seen}; known are {KNOWN}")
+
+
+def _yolo(tensors: Tensors, yaml: Mapping[str, Any], task: str | None, file: str) -> Network:
+    module = yolov8_from_state_dict(tensors, yaml, file=file)
+    if task is not None and task != module.task:
+        raise WeightsInvalid(f"{file} says that it is for {task[:40]!r}, and its head is for {module.task!r}")
+    names = ("output0", "output1") if module.task == "segment" else ("output0",)
+    return Network(module, YOLO_INPUT_SIZE, module.stride, _YOLO_KINDS[module.task], names)

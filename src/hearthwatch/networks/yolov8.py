@@ -1,0 +1,111 @@
+"""YOLOv8: detection, pose and segmentation, from the plan that a checkpoint carries.
+
+Network    YOLOv8 (Jocher et al. 2023, documented at docs.ultralytics.com; there is no paper). Written from that
+           documentation, from the papers named in `yolov8_blocks` and `yolov8_heads`, and from the names and shapes of
+           the tensors of checkpoints and of exported graphs. No source of the reference was read.
+Input      (N, 3, H, W) float32 RGB in 0..1, H and W multiples of `YOLOv8.stride`.
+Output     As the reference's exporter gives it: detect (N, 4 + classes, A) with cx, cy, w, h in input pixels and
+           probabilities; pose adds key points of x, y and visibility; segment adds mask coefficients, and a second
+           output (N, masks, H / 4, W / 4) of prototypes.
+Limits     Other generations are other networks and are refused with the module that is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from hearthwatch.networks.weights import Tensors, fill
+from hearthwatch.networks.yolov8_blocks import Concat, Conv
+from hearthwatch.networks.yolov8_heads import Detect, HeadWidths
+from hearthwatch.networks.yolov8_layers import LayerMaker
+from hearthwatch.networks.yolov8_plan import Plan, read_plan
+
+#: (height, width) of the stock networks; a checkpoint's own training size is in its `train_args`.
+YOLO_INPUT_SIZE = (640, 640)
+#: The head that a plan ends with, and what it is for.
+TASKS = {"Detect": "detect", "Pose": "pose", "Segment": "segment"}
+
+
+class YOLOv8(nn.Module):
+    """A network as its plan says, with fresh weights.
+
+    Args:
+        plan: as read.
+        file: for messages.
+        widths: channels inside the head's branches; where unknown, those of the stock files.
+        fused: every batch norm is folded into its convolution.
+
+    Attributes:
+        task: detect, pose or segment.
+        stride: H and W of the input are multiples of it.
+
+    Raises:
+        WeightsInvalid: arguments of a layer that make no network.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        file: str,
+        widths: HeadWidths | None = None,
+        fused: bool = False,
+    ) -> None:
+        super().__init__()
+        maker = LayerMaker(plan, file=file, widths=widths or HeadWidths(), fused=fused)
+        self.model = nn.ModuleList(maker.make(layer) for layer in plan.layers)
+        self.task = TASKS[plan.layers[-1].module]
+        self.stride = maker.stride
+        self._sources = tuple(layer.sources for layer in plan.layers)
+        # Read by a layer that does not follow directly; all others are given free as soon as the next layer has run.
+        self._kept = frozenset(s for i, sources in enumerate(self._sources) for s in sources if s != i - 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """(N, 3, H, W) to what the head gives."""
+        kept: dict[int, torch.Tensor] = {}
+        last: Any = images
+        for index, (layer, sources) in enumerate(zip(self.model, self._sources, strict=True)):
+            inputs = [last if source == index - 1 else kept[source] for source in sources]
+            last = layer(inputs if isinstance(layer, (Concat, Detect)) else inputs[0])
+            if index in self._kept:
+                kept[index] = last
+        return last
+
+    def fuse(self) -> None:
+        """Fold every batch norm into its convolution; the answers stay the same but for rounding."""
+        for module in self.modules():
+            if isinstance(module, Conv):
+                module.fuse()
+
+
+def yolov8_from_state_dict(
+    tensors: Tensors, yaml: Mapping[str, Any], *, file: str = "the checkpoint", fuse: bool = True
+) -> YOLOv8:
+    """The network whose tensors and plan these are, filled and ready to infer.
+
+    Args:
+        tensors: by the checkpoint's key names, with batch norms or with these folded already.
+        yaml: the plan that the checkpoint carries.
+        file: for messages.
+        fuse: fold the batch norms.
+
+    Raises:
+        WeightsInvalid: another network, or tensors that do not fit the plan.
+    """
+    plan = read_plan(yaml, file=file)
+    head = f"model.{plan.layers[-1].index}"
+    with torch.device("meta"):
+        network = YOLOv8(
+            plan,
+            file=file,
+            widths=HeadWidths.of(tensors, head),
+            fused=not any(key.endswith(".bn.weight") for key in tensors),
+        )
+    fill(network, tensors, file=file, network=f"YOLOv8 of the plan it carries ({network.task})")
+    if fuse:
+        network.fuse()
+    return network

@@ -1,0 +1,161 @@
+"""Serving with TensorRT where its engine is there, and with another engine while it is built.
+
+Not run, for want of an NVIDIA GPU: the real TensorRT. The tests go from no engine to a serving one and back with a
+stand-in for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from hearthwatch.errors import LoadFailed
+from hearthwatch.runtimes.base import Engine, LoadRequest, Runtime
+from hearthwatch.runtimes.build_child import BuildJob, run_child
+from hearthwatch.runtimes.build_times import BuildTimes
+from hearthwatch.runtimes.engine_cache import FOLDER, EngineCache, StoredEngine
+from hearthwatch.runtimes.select import Selection, load_graph
+from hearthwatch.runtimes.tensorrt import TensorRTEngine
+from hearthwatch.runtimes.upgrade import BUILD_TIMEOUT_S, Gate, UpgradingRuntime
+
+_log = logging.getLogger(__name__)
+
+
+class TensorRTBuild:
+    """The `Build` of `UpgradingRuntime` for TensorRT: builds in a child unless it is built already, then loads.
+
+    Args:
+        engine: what builds and loads.
+        request: in the precision to build for.
+        child: builds in another process.
+        timeout_s: of the build.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        engine: TensorRTEngine,
+        request: LoadRequest,
+        *,
+        child: Callable[[BuildJob, threading.Event], None] | None = None,
+        timeout_s: float = BUILD_TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._request = request
+        self._child = child or (lambda job, cancelled: run_child(job, cancelled, timeout_s=timeout_s))
+        self._clock = clock
+        self._cache: EngineCache = engine.cache(request)
+        self._found: StoredEngine | None = None
+        cache_dir = request.cache_dir
+        self._times = None if cache_dir is None else BuildTimes(cache_dir / FOLDER / "build-times")
+
+    @property
+    def expected_s(self) -> float | None:
+        """What earlier builds of the kind took; None where there were none, or where it is built already."""
+        if self._times is None or not isinstance(self._cache.find(), str):
+            return None
+        return self._times.expected_s(self._kind)
+
+    def __call__(self, cancelled: threading.Event) -> Runtime:
+        """Build if need be, and load.
+
+        Raises:
+            LoadFailed: the reason for which there is no engine.
+        """
+        found = self._cache.find()
+        if isinstance(found, str):
+            _log.info("tensorrt engine wanted file=%s reason=%s", self._request.path.name, found)
+            found = self._build(cancelled)
+        _log.info("tensorrt engine found file=%s folder=%s", self._request.path.name, found.place.folder)
+        if cancelled.is_set():
+            raise LoadFailed("it was cancelled")
+        self._found = found
+        return self._engine.load_stored(self._request, found)
+
+    def judged(self, reason: str | None) -> None:
+        """Keep the verdict on the engine that was loaded: None accepts it."""
+        if self._found is not None:
+            self._cache.judged(self._found.place, reason)
+
+    @property
+    def _kind(self) -> tuple[str, ...]:
+        """Builds that take about as long: the same network's name and size on the same GPU and TensorRT."""
+        key = self._cache.key
+        return (self._request.path.name, str(self._request.bytes >> 20), key.gpu, key.tensorrt, key.precision,
+                key.shapes, str(key.level))  # fmt: skip
+
+    def _build(self, cancelled: threading.Event) -> StoredEngine:
+        place, notes = self._cache.place_to_build()
+        with self._cache.locked(place, cancelled):
+            found = self._cache.find()  # another process may have built it while we waited
+            if isinstance(found, StoredEngine):
+                return found
+            started = self._clock()
+            folder = self._cache.stage(place)
+            try:
+                job = BuildJob(self._request, self._engine.level, folder, place.stem, self._cache.timing_folder)
+                self._child(job, cancelled)
+                self._cache.commit(place, notes)
+            except BaseException:
+                self._cache.discard(place)
+                raise
+            seconds = self._clock() - started
+            _log.info("tensorrt engine built file=%s s=%.1f", self._request.path.name, seconds)
+            if self._times is not None:
+                self._times.add(self._kind, seconds)
+            found = self._cache.find()
+        if isinstance(found, str):
+            raise LoadFailed(f"the engine was built and is not there: {found}")
+        return found
+
+
+def load_with_tensorrt(
+    request: LoadRequest,
+    wanted: LoadRequest,
+    gate: Gate,
+    *,
+    model: str,
+    engines: Sequence[Engine],
+    engine: TensorRTEngine | None = None,
+    make_build: Callable[[TensorRTEngine, LoadRequest], TensorRTBuild] = TensorRTBuild,
+) -> Selection:
+    """Load at once with TensorRT where its engine is built and agrees; else with another engine, and build behind it.
+
+    Args:
+        request: for the other engines, in their precision.
+        wanted: the same for TensorRT, in its precision.
+        gate: judges the built engine.
+        model: the model's name, for the log.
+        engines: the others, in the order in which they are tried.
+        engine: TensorRT.
+        make_build: what builds.
+
+    Raises:
+        LoadFailed: none of the engines could load it.
+    """
+    tensorrt = engine or TensorRTEngine()
+    reason = tensorrt.unavailable(wanted.device)
+    build: TensorRTBuild | None = None
+    if reason is None:
+        try:
+            found = tensorrt.cache(wanted).find()
+            if isinstance(found, StoredEngine) and found.accepted:
+                return Selection(tensorrt.load_stored(wanted, found), ())
+            if isinstance(found, StoredEngine) and found.accepted is False:
+                reason = f"its results were refused: {found.reason}"
+            else:
+                reason = found if isinstance(found, str) else "its engine is built and not compared yet"
+                build = make_build(tensorrt, wanted)
+        except Exception as error:  # noqa: BLE001 - the other engines are there
+            reason = str(error).strip() or type(error).__name__
+    selection = load_graph(request, [other for other in engines if other.name != tensorrt.name])
+    passed_over = ((tensorrt.name, reason), *selection.passed_over)
+    if build is None:
+        _log.info("tensorrt passed over model=%s reason=%s", model, reason)
+        return Selection(selection.runtime, passed_over)
+    runtime = UpgradingRuntime(selection.runtime, build, gate, model=model, precision=wanted.precision,
+                               judged=build.judged, expected_s=build.expected_s)  # fmt: skip
+    return Selection(runtime, passed_over)
