@@ -157,7 +157,7 @@ def test_the_limits_hold_for_folders_too(limits: CheckpointLimits, complaint: st
 
 
 def test_nothing_of_ours_unpickles_and_torch_is_not_needed() -> None:
-    """By reading the source: no module but the converter's and the runtime's may even name what runs pickles."""
+    """By reading the source: nothing that finds, fetches or reads files may even import what runs pickles."""
     for file in sorted((Path(hearthwatch.__file__).parent / "artifacts").glob("*.py")):
         tree = ast.parse(file.read_text("utf-8"))
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hearthwatch.errors import SettingsError
@@ -21,6 +22,21 @@ from hearthwatch.errors import SettingsError
 DEVICES = r"^(auto|cpu|gpu|npu|cuda(:[0-9]+)?)$"
 #: Our image sets HEARTHWATCH_CONTAINER: a shell inside somebody else's container is no reason to write to /models.
 CONTAINER_MODELS, CONTAINER_CACHE = Path("/models"), Path("/cache")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRTSettings:
+    """How one model may use TensorRT.
+
+    Attributes:
+        use: None where nobody said.
+        fp16: build in half precision.
+        engine_path: the documented `.engine` file; None keeps engines in the cache.
+    """
+
+    use: bool | None = None
+    fp16: bool = True
+    engine_path: Path | None = None
 
 
 class Settings(BaseSettings):
@@ -48,6 +64,29 @@ class Settings(BaseSettings):
         """Where compiled engines, probes and verdicts are kept; safe to delete."""
         default = CONTAINER_CACHE if self.container else platformdirs.user_cache_path("hearthwatch")
         return (self.cache_dir_variable or default).expanduser()
+
+    def tensorrt(self, prefix: str) -> TensorRTSettings:
+        """What `<PREFIX>_USE_TENSORRT`, `_TENSORRT_FP16` and `_TENSORRT_ENGINE_PATH` say.
+
+        Raises:
+            SettingsError: a switch that is neither on nor off.
+        """
+        use = self._switch(f"{prefix}_USE_TENSORRT", f"{prefix}_DETECTOR_USE_TENSORRT")
+        fp16 = self._switch(f"{prefix}_TENSORRT_FP16")
+        path = os.environ.get(f"{prefix}_TENSORRT_ENGINE_PATH", "").strip()
+        return TensorRTSettings(use, fp16 is not False, Path(path).expanduser() if path else None)
+
+    @staticmethod
+    def _switch(*names: str) -> bool | None:
+        for name in names:
+            value = os.environ.get(name, "").strip()
+            if not value:
+                continue
+            try:
+                return TypeAdapter(bool).validate_python(value.lower())
+            except ValidationError as error:
+                raise SettingsError(f"{name}={value!r} cannot be used: true or false is allowed") from error
+        return None
 
     def model_path(self, variables: Sequence[str]) -> tuple[str, str] | None:
         """(name, value) of the first of these `*_MODEL_PATH` variables that is set, or None."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
 from hearthwatch.adapter.spec import Scope, Spec
-from hearthwatch.settings import Settings, read_settings
+from hearthwatch.settings import Settings, TensorRTSettings, read_settings
 from hearthwatch.vision.decode import PictureLike, decode, read_picture, to_image
 from hearthwatch.vision.image import Image
 
@@ -31,6 +31,7 @@ def options_from(settings: Settings, *specs: Spec) -> LoadOptions:
         device=settings.device,
         precision=settings.precision,
         variables=variables,
+        tensorrt={spec.name: settings.tensorrt(spec.tensorrt) for spec in specs if spec.tensorrt},
     )
 
 
@@ -48,7 +49,8 @@ class Model(Generic[R]):
     Args:
         model_path: a weight file or a folder with one; None asks the documented variable, then the models directory.
         device: auto, cpu, gpu, npu or cuda:N; None asks `HEARTHWATCH_DEVICE`.
-        use_tensorrt: has no effect without an NVIDIA GPU; `get_backend_info` says what runs.
+        use_tensorrt: None asks the documented variable, off where that is not set. Without an NVIDIA GPU it is a no-op
+            that `get_backend_info` tells.
     """
 
     ADAPTER: ClassVar[type[Adapter[Any]]]
@@ -88,12 +90,10 @@ class Model(Generic[R]):
             loaded.close()
 
     def get_backend_info(self) -> dict[str, Any]:
-        """What runs: `backend` (openvino or onnxruntime here), device, precision, and why not the others."""
+        """What runs: `backend` (tensorrt, cuda, openvino, onnxruntime, pytorch), device, precision; why not others."""
         loaded = self._ready()
         info = loaded.info
         passed_over = [{"backend": name, "reason": reason} for name, reason in loaded.passed_over]
-        if self._use_tensorrt:
-            passed_over.insert(0, {"backend": "tensorrt", "reason": "this version has no TensorRT engine"})
         return {
             "backend": "onnxruntime" if info.engine == "rapidocr" else info.engine,
             "device": info.device,
@@ -119,4 +119,7 @@ class Model(Generic[R]):
         options = options_from(read_settings(), spec)
         if self._path is not None:
             options.paths[spec.name] = self._path
+        if self._use_tensorrt is not None:
+            given = options.tensorrt.get(spec.name, TensorRTSettings())
+            options.tensorrt[spec.name] = replace(given, use=self._use_tensorrt)
         return options if self._device is None else replace(options, device=self._device)

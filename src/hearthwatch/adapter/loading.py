@@ -6,13 +6,13 @@ import functools
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from hearthwatch.adapter.base import Adapter, Array, Tensors
 from hearthwatch.adapter.conversion import converted, module_of
-from hearthwatch.adapter.precision import choose_precision
+from hearthwatch.adapter.precision import choose_precision, parity_gate
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.catalog import entries_for
 from hearthwatch.artifacts.description import Description, WeightsOrigin, describe
@@ -20,8 +20,11 @@ from hearthwatch.artifacts.graph import Graph
 from hearthwatch.artifacts.lookup import FoundWeights, WeightsQuery, find_weights
 from hearthwatch.errors import HearthwatchError, InferenceFailed, LoadFailed, WeightsInvalid
 from hearthwatch.runtimes.base import Engine, LoadRequest, Precision, Runtime, RuntimeInfo
+from hearthwatch.runtimes.engine_build import load_with_tensorrt
 from hearthwatch.runtimes.rapidocr import RapidOCRRuntime
-from hearthwatch.runtimes.select import ENGINES, load_graph, resolve_device
+from hearthwatch.runtimes.select import ALL_ENGINES, load_graph, resolve_device
+from hearthwatch.runtimes.upgrade import Progress, UpgradingRuntime
+from hearthwatch.settings import TensorRTSettings
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Image
 
@@ -41,6 +44,7 @@ class LoadOptions:
         variables: (name, value) of the environment variable that points at a model's weights, by model name.
         threads: of one call; None leaves it to the engine.
         engines: in the order in which they are tried.
+        tensorrt: how each model may use TensorRT, by model name.
     """
 
     models_dir: Path
@@ -50,7 +54,8 @@ class LoadOptions:
     paths: dict[str, Path] = field(default_factory=dict)
     variables: dict[str, tuple[str, str]] = field(default_factory=dict)
     threads: int | None = None
-    engines: Sequence[Engine] = ENGINES
+    engines: Sequence[Engine] = ALL_ENGINES
+    tensorrt: dict[str, TensorRTSettings] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -81,6 +86,11 @@ class LoadedModel:
     def info(self) -> RuntimeInfo:
         """What runs."""
         return self.runtime.info
+
+    @property
+    def progress(self) -> Progress | None:
+        """How the build of a better engine goes; None where none is built."""
+        return self.runtime.progress if isinstance(self.runtime, UpgradingRuntime) else None
 
     @property
     def weights(self) -> WeightsOrigin:
@@ -162,6 +172,7 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
     for conflict in description.conflicts:
         _log.warning("card model=%s file=%s conflict=%s", spec.name, found.path.name, conflict)
     adapter = adapter_class(description)
+    device = resolve_device(options.device, options.engines)
     request = LoadRequest(
         path=path,
         digest=description.graph.digest,
@@ -171,13 +182,33 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
         outputs=tuple(tensor.name for tensor in description.graph.outputs),
         # Where the checkpoint is at hand, PyTorch can run it when no other engine will.
         module=functools.partial(module_of, found.path) if is_checkpoint else None,
-        device=resolve_device(options.device),
+        device=device,
+        # Only where nobody insisted on the GPU may another engine take the CPU.
+        fallback_device="cpu" if options.device == "auto" and device != "cpu" else None,
         cache_dir=options.cache_dir,
         threads=options.threads,
     )
-    request, notes = choose_precision(adapter, request, options.precision, options.engines)
-    selection = load_graph(request, options.engines)
-    return LoadedModel(adapter, selection.runtime, selection.passed_over, notes)
+    engines = [engine for engine in options.engines if engine.name != "tensorrt"]
+    request, notes = choose_precision(adapter, request, options.precision, engines)
+    tensorrt = options.tensorrt.get(spec.name, TensorRTSettings())
+    if tensorrt.use and request.device.startswith("cuda"):
+        precision: Precision = "f16" if tensorrt.fp16 else "f32"
+        wanted = replace(request, precision=precision, engine_path=tensorrt.engine_path)
+        gate = parity_gate(adapter, request, engines)
+        selection = load_with_tensorrt(request, wanted, gate, model=spec.name, engines=engines)
+    else:
+        selection = load_graph(request, engines)
+    passed_over = [*selection.passed_over, *_tensorrt_refused(tensorrt, request)]
+    return LoadedModel(adapter, selection.runtime, passed_over, [*notes, *selection.runtime.info.notes])
+
+
+def _tensorrt_refused(tensorrt: TensorRTSettings, request: LoadRequest) -> list[tuple[str, str]]:
+    """Why TensorRT was asked for in vain: without an NVIDIA GPU it is a logged no-op."""
+    if not tensorrt.use or request.device.startswith("cuda"):
+        return []
+    reason = f"TensorRT needs an NVIDIA GPU, and this model runs on {request.device}"
+    _log.info("tensorrt passed over file=%s reason=%s", request.path.name, reason)
+    return [("tensorrt", reason)]
 
 
 def find(adapter_class: type[Adapter[Any]], options: LoadOptions) -> FoundWeights:

@@ -12,7 +12,7 @@ import importlib.resources
 import logging
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ import orjson
 
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.errors import LoadFailed
-from hearthwatch.runtimes.base import Engine, LoadRequest, Precision
+from hearthwatch.runtimes.base import Engine, LoadRequest, Precision, Runtime
 from hearthwatch.runtimes.select import fastest_precision, load_graph, with_precision
 from hearthwatch.vision.decode import decode
 from hearthwatch.vision.image import Image
@@ -52,6 +52,31 @@ def choose_precision(
     verdict = _kept(_verdict_path(adapter, request, fastest)) or _judge(adapter, request, fastest, engines)
     precision: Precision = fastest if verdict["agrees"] else "f32"
     return with_precision(request, precision), (str(verdict["reason"]),)
+
+
+def parity_gate(
+    adapter: Adapter[Any], request: LoadRequest, engines: Sequence[Engine]
+) -> Callable[[Runtime], str | None]:
+    """Judges a built engine before it serves: None where its results agree with float32 on real pictures, else why not.
+
+    Args:
+        adapter: the model, which judges its own results.
+        request: of the reference, which is loaded when the gate is asked and closed again.
+        engines: for the reference.
+    """
+
+    def judge(candidate: Runtime) -> str | None:
+        pictures = verification_pictures()
+        reference = _results(adapter, with_precision(request, "f32"), engines, pictures)
+        agreement = adapter.SPEC.agreement
+        value = agreement.judge(reference, adapter.predict(pictures, candidate.run))
+        if value is None:
+            return "the verification pictures give no evidence"
+        if value >= agreement.at_least:
+            return None
+        return f"{agreement.name} {value:.4f} against f32, at least {agreement.at_least:g} needed"
+
+    return judge
 
 
 def verification_pictures() -> list[Image]:

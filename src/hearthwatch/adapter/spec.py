@@ -41,6 +41,8 @@ class Spec:
         aliases: old spellings that are accepted.
         variables: the documented environment variables for its weights; `HEARTHWATCH_<NAME>_MODEL_PATH` where none is.
         margin: share of a box's size that a crop shows around it.
+        tensorrt: prefix of the documented `*_USE_TENSORRT`, `*_TENSORRT_FP16` and `*_TENSORRT_ENGINE_PATH` variables;
+            empty where the model has none.
         bundled: its networks come inside an installed package, so there is no weight file to find.
     """
 
@@ -56,6 +58,7 @@ class Spec:
     variables: tuple[str, ...] = ()
     margin: float = 0.0
     bundled: bool = False
+    tensorrt: str = ""
 
     @property
     def path_variables(self) -> tuple[str, ...]:

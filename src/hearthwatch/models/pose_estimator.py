@@ -131,6 +131,7 @@ SPEC = Spec(
     agreement=Agreement("OKS", 0.95, _oks),
     aliases=("pose",),
     variables=("POSE_MODEL_PATH",),
+    tensorrt="POSE",
 )
 
 

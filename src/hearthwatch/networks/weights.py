@@ -87,11 +87,12 @@ def _check_names(expected: Mapping[str, torch.Tensor], given: Tensors, refusal: 
 
 
 def _float32(array: npt.NDArray[Any], key: str, file: str) -> torch.Tensor:
-    # "V" is how numpy sees bfloat16.
-    if array.dtype.kind not in "fV":
+    # numpy knows bfloat16 by its name alone, where a library brought it.
+    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
         raise WeightsInvalid(f"{file}: its tensor {_name(key)} is {array.dtype}; weights are of floating point")
     # Always a copy: torch refuses arrays that cannot be written, such as views of a mapped file.
-    copied = np.array(array, dtype=np.float32, order="C")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which the next line refuses
+        copied = np.array(array, dtype=np.float32, order="C")
     if not np.isfinite(copied).all():
         raise WeightsInvalid(f"{file}: its tensor {_name(key)} has values that are not finite")
     return torch.from_numpy(copied)
