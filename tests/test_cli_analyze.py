@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -21,7 +22,10 @@ def start(*arguments: str | Path, cache: Path, **variables: str) -> subprocess.P
     environment = {key: value for key, value in os.environ.items() if not key.endswith("_MODEL_PATH")}
     environment |= {"HEARTHWATCH_CACHE_DIR": str(cache), "COLUMNS": "200", **variables}
     command = [sys.executable, "-m", "hearthwatch", "-v", "analyze", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    # A shell that started the tests in the background made them ignore Ctrl-C, and a child would inherit that.
+    attend = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment, preexec_fn=attend)  # noqa: PLW1509
 
 
 def run(*arguments: str | Path, cache: Path, **variables: str) -> tuple[int, str, str]:
