@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import decoding, method, networks, whole
+from benchmarks import decoding, engines, method, networks, whole
 from benchmarks.comparison import MIN_PAIRS, MIN_PROCESSES
 from benchmarks.machine import describe, is_busy
 from benchmarks.processes import ROOT, run_job, run_jobs
@@ -22,7 +22,9 @@ from benchmarks.work import Job
 from hearthwatch.analysis import DETECTOR
 from hearthwatch.settings import read_settings
 
-GROUPS = ("method", "decode", "models", "analyze")
+#: What a run measures unless it is told otherwise. The engines take far longer, so they are a run of their own.
+USUAL = ("method", "decode", "models", "analyze")
+GROUPS = (*USUAL, engines.GROUP)
 #: Above the least that a goal is judged by, so that a verdict does not hang on one reading.
 PAIRS = 15
 QUICK_PROCESSES, QUICK_PAIRS = 2, 3
@@ -41,6 +43,7 @@ class Asked:
         assets: where real pictures are, if anywhere.
         out: where the results are kept; None keeps none.
         as_json: print the data instead of the page.
+        quick: measure the small networks' engines only.
     """
 
     groups: Sequence[str]
@@ -50,6 +53,7 @@ class Asked:
     assets: Path
     out: Path | None
     as_json: bool
+    quick: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,20 +78,26 @@ def read_command_line(argv: Sequence[str] | None) -> Asked:
     weights = assets / "weights"
     models_dir = given.models_dir or (weights if weights.is_dir() else read_settings().models_dir)
     # What is no whole run does not replace one.
-    kept = None if given.quick or given.only else ROOT / "benchmarks" / "results"
+    whole_run = not given.only or given.only == [engines.GROUP]
+    kept = None if given.quick or not whole_run else ROOT / "benchmarks" / "results"
     return Asked(
-        groups=given.only or GROUPS,
+        groups=given.only or USUAL,
         processes=given.processes or (QUICK_PROCESSES if given.quick else MIN_PROCESSES),
         pairs=given.pairs or (QUICK_PAIRS if given.quick else PAIRS),
         models_dir=models_dir.expanduser().resolve(),
         assets=assets,
         out=given.out or kept,
         as_json=given.json,
+        quick=given.quick,
     )
 
 
 def _measure(asked: Asked, machine: Mapping[str, Any], folder: Path) -> Report:
     jobs, rows, skipped, facts = _plan(asked.groups, asked.models_dir, asked.assets, folder)
+    beside = engines.Plan([], {}, [], {})
+    if engines.GROUP in asked.groups:
+        beside = engines.plan(folder, machine["instructions"], _tell, quick=asked.quick)
+    jobs, skipped = [*jobs, *beside.jobs], skipped | dict(beside.skipped)
     for name, reason in skipped.items():
         _tell(f"skipped: {name}: {reason}")
     answers, failed = run_jobs(jobs, asked.processes, asked.pairs, _tell)
@@ -99,6 +109,7 @@ def _measure(asked: Asked, machine: Mapping[str, Any], folder: Path) -> Report:
         rounds=asked.pairs,
         comparisons=[compare(row, answers) for row in measured],
         parts=whole.parts_of(answers[whole.GROUP]) if whole.GROUP in answers else {},
+        engines=engines.summary(beside, answers, machine["instructions"]) if beside.jobs else {},
         facts=facts | {key: found[0].facts for key, found in answers.items()},
         skipped=skipped,
         failed=failed,

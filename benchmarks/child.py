@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks import decoding, method, networks, scene, whole
+from benchmarks import ceiling, decoding, engine_works, method, networks, scene, whole
 from benchmarks.pairs import interleave
 from benchmarks.work import Work
 
@@ -22,6 +22,10 @@ WORKS: Mapping[str, Callable[..., Work]] = {
     "network": networks.work,
     "analyze": whole.work,
     "threads": whole.threads_work,
+    "ceiling": ceiling.work,
+    "export": engine_works.export_work,
+    "engine": engine_works.work,
+    "load": engine_works.load_work,
 }
 
 

@@ -63,7 +63,7 @@ def run_jobs(
                 continue
             tell(f"process {turn + 1} of {processes}, job {number} of {len(jobs)}: {job.key}")
             try:
-                answers[job.key].append(run(job, rounds))
+                answers[job.key].append(run(job, min(rounds, job.most_rounds or rounds)))
             except MeasurementFailed as error:
                 failed[job.key] = str(error)
                 tell(f"failed: {job.key}: {error}")

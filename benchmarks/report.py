@@ -10,8 +10,10 @@ from typing import Any
 
 import orjson
 
+from benchmarks import engines_page
 from benchmarks.comparison import Comparison
 from benchmarks.machine import slug
+from benchmarks.markdown import milliseconds, span, table
 from benchmarks.pairs import READING_MS, WARM_UP
 
 #: Raised when the meaning of a field changes.
@@ -40,6 +42,7 @@ class Report:
         comparisons: the rows.
         parts: of `analyze`: milliseconds in all and inside the engine.
         facts: what the first process of each job said about it.
+        engines: as `engines.summary`; empty where engines were not measured.
         skipped: what was not measured, and why.
         failed: what could not be measured, and why.
     """
@@ -51,6 +54,7 @@ class Report:
     comparisons: Sequence[Comparison]
     parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    engines: Mapping[str, Any] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,7 +65,8 @@ def to_json(report: Report) -> bytes:
               "ratio": "median over processes of the median over pairs",
               "interval": "95 %, bootstrap over processes, then over pairs"}  # fmt: skip
     rows = [asdict(row) | {"verdict": row.verdict} for row in report.comparisons]
-    rest = {"parts_of_analyze": report.parts, "facts": report.facts, "skipped": report.skipped, "failed": report.failed}
+    rest = {"parts_of_analyze": report.parts, "engines": report.engines, "facts": report.facts,
+            "skipped": report.skipped, "failed": report.failed}  # fmt: skip
     value = {"format": FORMAT, "date": report.date, "machine": report.machine, "method": method, "comparisons": rows}
     return orjson.dumps(_placeless(value | rest), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
@@ -72,9 +77,10 @@ def to_markdown(report: Report) -> str:
 
 
 def store(report: Report, folder: Path) -> Path:
-    """Write both into the folder, named by date and processor; gives the page's path."""
+    """Write both into the folder, named by date, processor and, where alone, "engines"; gives the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    page = folder / f"{report.date}-{slug(report.machine['cpu'])}.md"
+    kind = "" if report.comparisons or not report.engines else "-engines"
+    page = folder / f"{report.date}-{slug(report.machine['cpu'])}{kind}.md"
     page.with_suffix(".json").write_bytes(to_json(report))
     page.write_text(to_markdown(report), encoding="utf-8")
     return page
@@ -95,10 +101,11 @@ def _page(report: Report) -> Iterator[str]:
         rows = [row for row in report.comparisons if row.group == group]
         if rows:
             yield from ("", f"## {title}", "")
-            yield from _table(_HEAD, [_cells(row) for row in rows])
+            yield from table(_HEAD, [_cells(row) for row in rows])
     if report.parts:
         yield from ("", "## Inside `analyze`", "")
-        yield from _table(("part", "ms", "inside the engine", "beside it"), [*_part_cells(report.parts)])
+        yield from table(("part", "ms", "inside the engine", "beside it"), [*_part_cells(report.parts)])
+    yield from engines_page.sections(report.engines)
     for title, reasons in (("Not measured", report.skipped), ("Failed", report.failed)):
         if reasons:
             yield from ("", f"## {title}", "")
@@ -107,25 +114,24 @@ def _page(report: Report) -> Iterator[str]:
 
 def _cells(row: Comparison) -> list[str]:
     name = f"{row.name} ({row.note})" if row.note else row.name
-    numbers = [row.subject.name, _ms(row.subject.wall_ms), _ms(row.subject.cpu_ms),
-               row.reference.name, _ms(row.reference.wall_ms), _ms(row.reference.cpu_ms)]  # fmt: skip
+    numbers = [row.subject.name, milliseconds(row.subject.wall_ms), milliseconds(row.subject.cpu_ms),
+               row.reference.name, milliseconds(row.reference.wall_ms), milliseconds(row.reference.cpu_ms)]  # fmt: skip
     goal = "" if row.goal is None else f"{row.goal:g}: {row.verdict}"
-    return [name, *numbers, f"{row.ratio:.2f}", _span(row.interval), _span(row.range), goal]
+    return [name, *numbers, f"{row.ratio:.2f}", span(row.interval), span(row.range), goal]
 
 
 def _part_cells(parts: Mapping[str, Mapping[str, float]]) -> Iterator[list[str]]:
     for part, times in parts.items():
         inside = times["infer_ms"]
-        yield [part, _ms(times["ms"]), _ms(inside) if inside else "", _ms(times["ms"] - inside) if inside else ""]
+        yield [
+            part,
+            milliseconds(times["ms"]),
+            milliseconds(inside) if inside else "",
+            milliseconds(times["ms"] - inside) if inside else "",
+        ]
     total = parts["total"]["ms"]
     rest = total - sum(times["ms"] for part, times in parts.items() if part != "total")
-    yield ["total less the parts", _ms(rest), "", ""]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
-    yield from (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
+    yield ["total less the parts", milliseconds(rest), "", ""]
 
 
 def _placeless(value: Any) -> Any:
@@ -135,11 +141,3 @@ def _placeless(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _placeless(inner) for key, inner in value.items()}
     return [_placeless(inner) for inner in value] if isinstance(value, (list, tuple)) else value
-
-
-def _ms(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
-
-
-def _span(pair: tuple[float, float]) -> str:
-    return f"{pair[0]:.2f} to {pair[1]:.2f}"

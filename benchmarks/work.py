@@ -17,11 +17,13 @@ class Job:
         key: its name in a run.
         work: name in `child.WORKS`.
         arguments: of that function; plain JSON.
+        most_rounds: readings at most, for calls of seconds; None: as many as the run asks for.
     """
 
     key: str
     work: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    most_rounds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
