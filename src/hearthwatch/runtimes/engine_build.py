@@ -18,7 +18,7 @@ from hearthwatch.runtimes.build_times import BuildTimes
 from hearthwatch.runtimes.engine_cache import FOLDER, EngineCache, StoredEngine
 from hearthwatch.runtimes.select import Selection, load_graph
 from hearthwatch.runtimes.tensorrt import TensorRTEngine
-from hearthwatch.runtimes.upgrade import BUILD_TIMEOUT_S, Gate, UpgradingRuntime
+from hearthwatch.runtimes.upgrade import BUILD_TIMEOUT_S, Gate, UpgradingRuntime, told
 
 _log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ def load_with_tensorrt(
                 reason = found if isinstance(found, str) else "its engine is built and not compared yet"
                 build = make_build(tensorrt, wanted)
         except Exception as error:  # noqa: BLE001 - the other engines are there
-            reason = str(error).strip() or type(error).__name__
+            reason = told(error)
     selection = load_graph(request, [other for other in engines if other.name != tensorrt.name])
     passed_over = ((tensorrt.name, reason), *selection.passed_over)
     if build is None:

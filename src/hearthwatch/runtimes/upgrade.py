@@ -70,6 +70,12 @@ def start_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=in_turn, name="tensorrt-build", daemon=True).start()
 
 
+def told(error: BaseException) -> str:
+    """An error as a reason: a refusal of ours is a sentence, others need their name."""
+    words = str(error).strip()
+    return words if words and isinstance(error, LoadFailed) else f"{type(error).__name__}: {words or 'no reason given'}"
+
+
 class UpgradingRuntime:
     """A `Runtime` that serves with `working` until the engine that `build` makes has passed `gate`.
 
@@ -188,7 +194,7 @@ class UpgradingRuntime:
             _log.info("tensorrt build finished model=%s precision=%s", self._model, self._precision)
             reason = None if self._cancelled.is_set() else self._compare(candidate)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever ends a build, the working engine serves on
-            reason = str(error).strip() or type(error).__name__
+            reason = told(error)
         try:
             self._conclude(candidate, reason)
         finally:
@@ -198,13 +204,13 @@ class UpgradingRuntime:
         try:
             reason = self._gate(candidate)
         except Exception as error:  # noqa: BLE001 - a comparison that fails is no verdict, and lets nothing through
-            _log.warning("tensorrt comparison failed model=%s reason=%s", self._model, error)
-            return f"its results could not be compared: {str(error).strip() or type(error).__name__}"
+            _log.warning("tensorrt comparison failed model=%s reason=%s", self._model, told(error))
+            return f"its results could not be compared: {told(error)}"
         _log.info("tensorrt results model=%s agree=%s reason=%s", self._model, reason is None, reason)
         try:
             self._judged(reason)
         except Exception as error:  # noqa: BLE001 - it is compared again at the next start
-            _log.warning("tensorrt verdict model=%s kept=no reason=%s", self._model, error)
+            _log.warning("tensorrt verdict model=%s kept=no reason=%s", self._model, told(error))
         return None if reason is None else f"its results were refused: {reason}"
 
     def _conclude(self, candidate: Runtime | None, reason: str | None) -> None:
