@@ -205,6 +205,11 @@ class TestLibraries:
         assert missing_library(path, self.Loader({"libc.so.6": ""}), []) == "libnvinfer.so.10 is not installed"
         assert missing_library(path) == "libnvinfer.so.10 is not installed"  # the real loader says it so too
 
+    def test_a_library_that_is_opened_on_first_use_is_looked_for_too(self, tmp_path: Path) -> None:
+        path, loader = elf(tmp_path / "provider.so", ["libc.so.6"]), self.Loader({"libc.so.6": ""})
+        assert missing_library(path, loader, []) is None
+        assert missing_library(path, loader, [], also=["libcudnn.so.9"]) == "libcudnn.so.9 is not installed"
+
     def test_a_library_in_a_package_is_opened_with_what_it_lacks_first(self, tmp_path: Path) -> None:
         folder = tmp_path / "nvidia" / "cu13" / "lib"
         folder.mkdir(parents=True)

@@ -114,6 +114,14 @@ def test_precision_is_of_the_products_and_the_border_is_float32(precision: Preci
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_weights_of_products_are_cast_once_and_not_on_every_call(precision: Precision) -> None:
+    made = Dense()
+    PyTorchEngine().load(request(lambda: made, precision=precision))
+    dtype = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}[precision]
+    assert made.product.weight.dtype == dtype
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_network_without_products_computes_in_float32_and_says_so(precision: Precision) -> None:
     runtime = PyTorchEngine().load(single(lambda: Layer(lambda x: x / 3), precision=precision))
     assert runtime.info.precision == "f32"

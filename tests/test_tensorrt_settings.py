@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from fakes import FakeEngine
+from fakes import FakeEngine, FakeRuntime
 from hearthwatch.adapter.facade import options_from
-from hearthwatch.adapter.loading import LoadOptions, load
+from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
 from hearthwatch.errors import SettingsError
 from hearthwatch.models import get_model
+from hearthwatch.runtimes.base import EngineName, RuntimeInfo
+from hearthwatch.runtimes.upgrade import UpgradingRuntime
 from hearthwatch.settings import TensorRTSettings, read_settings
 from toy import FIRST, MeanColor, write_network
 
@@ -73,3 +75,27 @@ def test_on_a_gpu_without_tensorrt_cuda_serves_with_the_reason(tmp_path: Path) -
     (engine, reason), *_ = loaded.passed_over
     assert engine == "tensorrt"
     assert reason
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [(None, ()), ("OKS 0.5000", (("tensorrt", "OKS 0.5000"),))],
+    ids=["agrees", "refused"],
+)
+def test_what_is_passed_over_is_what_is_so_after_the_build(
+    verdict: str | None, told: tuple[tuple[str, str], ...], tmp_path: Path
+) -> None:
+    names: tuple[EngineName, EngineName] = ("cuda", "tensorrt")
+    working, built = (FakeRuntime(RuntimeInfo(name, "cuda:0", "f32", "1", 1.0)) for name in names)
+    runtime = UpgradingRuntime(
+        working,
+        lambda _cancelled: built,
+        lambda _built: verdict,
+        model="toy",
+        precision="f16",
+        start=lambda work: work(),
+    )
+    loaded = load(MeanColor, options(tmp_path, "cpu", FakeEngine("openvino")))
+    upgraded = LoadedModel(loaded.adapter, runtime, [("tensorrt", "no engine is built yet")])
+    assert upgraded.info.engine == ("cuda" if verdict else "tensorrt")
+    assert all(told_reason in reason for (_, told_reason), (_, reason) in zip(told, upgraded.passed_over, strict=True))

@@ -79,8 +79,22 @@ class LoadedModel:
     ) -> None:
         self.adapter = adapter
         self.runtime = runtime
-        self.passed_over = tuple(passed_over)
-        self.notes = tuple(notes)
+        self._passed_over = tuple(passed_over)
+        self._notes = tuple(notes)
+
+    @property
+    def passed_over(self) -> tuple[tuple[str, str], ...]:
+        """Engines that do not serve, with the reason of each, as it is now: a build may have changed it since."""
+        progress = self.progress
+        if progress is None or progress.state == "building_engine":
+            return self._passed_over
+        rest = tuple((name, reason) for name, reason in self._passed_over if name != "tensorrt")
+        return rest if progress.reason is None else (("tensorrt", progress.reason), *rest)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what a person would not expect."""
+        return (*self._notes, *self.info.notes)
 
     @property
     def info(self) -> RuntimeInfo:
@@ -192,14 +206,15 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
     request, notes = choose_precision(adapter, request, options.precision, engines)
     tensorrt = options.tensorrt.get(spec.name, TensorRTSettings())
     if tensorrt.use and request.device.startswith("cuda"):
-        precision: Precision = "f16" if tensorrt.fp16 else "f32"
+        half: Precision = "f16" if tensorrt.fp16 else "f32"
+        precision = half if options.precision == "auto" else options.precision
         wanted = replace(request, precision=precision, engine_path=tensorrt.engine_path)
         gate = parity_gate(adapter, request, engines)
         selection = load_with_tensorrt(request, wanted, gate, model=spec.name, engines=engines)
     else:
         selection = load_graph(request, engines)
     passed_over = [*selection.passed_over, *_tensorrt_refused(tensorrt, request)]
-    return LoadedModel(adapter, selection.runtime, passed_over, [*notes, *selection.runtime.info.notes])
+    return LoadedModel(adapter, selection.runtime, passed_over, notes)
 
 
 def _tensorrt_refused(tensorrt: TensorRTSettings, request: LoadRequest) -> list[tuple[str, str]]:

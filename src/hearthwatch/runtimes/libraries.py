@@ -34,7 +34,10 @@ def open_globally(name: str) -> Any:
 
 
 def missing_library(
-    path: Path, open_library: OpenLibrary = open_globally, folders: Sequence[Path] | None = None
+    path: Path,
+    open_library: OpenLibrary = open_globally,
+    folders: Sequence[Path] | None = None,
+    also: Sequence[str] = (),
 ) -> str | None:
     """Open everything that a shared library needs; the reason of the first that cannot be opened, or None.
 
@@ -42,13 +45,14 @@ def missing_library(
         path: a shared library.
         open_library: `open_globally`, or what stands in for it.
         folders: searched where the loader finds nothing; None: those of the installed packages.
+        also: libraries that it opens by itself later, and so does not ask the loader for.
     """
     places = list(package_folders()) if folders is None else folders
     try:
         names = needed_libraries(path)
     except (OSError, ValueError, struct.error) as error:
         return f"{path.name} cannot be read ({error})"
-    for name in names:
+    for name in (*names, *also):
         if reason := _open(name, open_library, places, ()):
             return reason
     return None

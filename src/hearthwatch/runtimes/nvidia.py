@@ -21,22 +21,22 @@ from pathlib import Path
 from typing import Any
 
 from hearthwatch.errors import LoadFailed
-from hearthwatch.runtimes.base import Array, EngineName, LoadRequest, Precision, RuntimeInfo, Tensors, split_run
+from hearthwatch.runtimes.base import EngineName, LoadRequest, Precision, RuntimeInfo
 from hearthwatch.runtimes.cuda_device import CUDADevice, find_cuda_device
 from hearthwatch.runtimes.libraries import missing_library
-from hearthwatch.runtimes.memory import release_memory
+from hearthwatch.runtimes.onnxruntime import LOG_ERRORS, SessionRuntime, exported_batch
 from hearthwatch.runtimes.quiet import import_onnxruntime
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
-#: Errors only, as for the CPU provider.
-LOG_ERRORS = 3
+#: The CUDA provider of 1.31 opens it on first use and says nothing where it is missing, until a convolution fails.
+CUDNN = "libcudnn.so.9"
 
 Providers = Sequence[tuple[str, dict[str, str]]]
 
 
 @functools.cache
 def _missing_once(path: Path) -> str | None:
-    return missing_library(path)
+    return missing_library(path, also=(CUDNN,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,48 +89,12 @@ class CUDAEngine:
     def precisions(self, device: str) -> tuple[Precision, ...]:  # noqa: ARG002 - it computes in the graph's own type
         return ("f32",)
 
-    def load(self, request: LoadRequest) -> NvidiaRuntime:
+    def load(self, request: LoadRequest) -> SessionRuntime:
         started = time.perf_counter()
         ort, index = self.parts.onnxruntime(), self.parts.device(request.device).index
         session, notes = open_session(ort, request.path, [(CUDA, cuda_options(index))])
-        batch = session.get_inputs()[0].shape[0]
         info = RuntimeInfo("cuda", f"cuda:{index}", "f32", str(ort.__version__), ms_since(started), notes=notes)
-        return NvidiaRuntime(session, info, (batch,) if isinstance(batch, int) else None)
-
-
-class NvidiaRuntime:
-    """One session on a GPU. `run` of a session is safe from several threads.
-
-    Args:
-        session: of ONNX Runtime.
-        info: what runs.
-        sizes: the batches that it takes, others are put together from them; None takes any.
-    """
-
-    def __init__(self, session: Any, info: RuntimeInfo, sizes: tuple[int, ...] | None) -> None:
-        self._session = session
-        self._info = info
-        self._sizes = sizes
-        self._outputs = [output.name for output in session.get_outputs()]
-
-    @property
-    def info(self) -> RuntimeInfo:
-        return self._info
-
-    def run(self, inputs: Tensors) -> dict[str, Array]:
-        if self._sizes is None:
-            return self._run_part(inputs)
-        return split_run(inputs, self._sizes, self._run_part)
-
-    def close(self) -> None:
-        self._session = None
-        release_memory()
-
-    def _run_part(self, inputs: Tensors) -> dict[str, Array]:
-        session = self._session
-        if session is None:
-            raise RuntimeError("this network is closed")
-        return dict(zip(self._outputs, session.run(self._outputs, dict(inputs)), strict=True))
+        return SessionRuntime(session, info, exported_batch(session))
 
 
 def open_session(ort: Any, path: Path, providers: Providers) -> tuple[Any, tuple[str, ...]]:

@@ -30,14 +30,7 @@ class ONNXRuntimeEngine:
     def precisions(self, device: str) -> tuple[Precision, ...]:  # noqa: ARG002 - the CPU provider computes in float32
         return ("f32",)
 
-    def load(self, request: LoadRequest) -> ONNXRuntime:
-        return ONNXRuntime(request)
-
-
-class ONNXRuntime:
-    """One session. `run` of a session is safe from several threads."""
-
-    def __init__(self, request: LoadRequest) -> None:
+    def load(self, request: LoadRequest) -> SessionRuntime:
         started = time.perf_counter()
         ort = import_onnxruntime()
         options = ort.SessionOptions()
@@ -46,26 +39,35 @@ class ONNXRuntime:
         options.log_severity_level = LOG_ERRORS
         if request.threads is not None:
             options.intra_op_num_threads = request.threads
-        self._session: Any = ort.InferenceSession(str(request.path), options, providers=["CPUExecutionProvider"])
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        batch = self._session.get_inputs()[0].shape[0]
-        self._batches = (batch,) if isinstance(batch, int) else None
-        self._info = RuntimeInfo(
-            engine="onnxruntime",
-            device="cpu",
-            precision="f32",
-            version=str(ort.__version__),
-            load_ms=(time.perf_counter() - started) * 1000,
-        )
+        session = ort.InferenceSession(str(request.path), options, providers=["CPUExecutionProvider"])
+        load_ms = (time.perf_counter() - started) * 1000
+        info = RuntimeInfo("onnxruntime", "cpu", "f32", version=str(ort.__version__), load_ms=load_ms)
+        return SessionRuntime(session, info, exported_batch(session))
+
+
+class SessionRuntime:
+    """One session of ONNX Runtime, on any provider. `run` of a session is safe from several threads.
+
+    Args:
+        session: of ONNX Runtime.
+        info: what runs.
+        sizes: the batches that it takes, others are put together from them; None takes any.
+    """
+
+    def __init__(self, session: Any, info: RuntimeInfo, sizes: tuple[int, ...] | None) -> None:
+        self._session = session
+        self._info = info
+        self._sizes = sizes
+        self._outputs = [output.name for output in session.get_outputs()]
 
     @property
     def info(self) -> RuntimeInfo:
         return self._info
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
-        if self._batches is None:
+        if self._sizes is None:
             return self._run_part(inputs)
-        return split_run(inputs, self._batches, self._run_part)
+        return split_run(inputs, self._sizes, self._run_part)
 
     def close(self) -> None:
         self._session = None
@@ -76,3 +78,9 @@ class ONNXRuntime:
         if session is None:
             raise RuntimeError("this network is closed")
         return dict(zip(self._outputs, session.run(self._outputs, dict(inputs)), strict=True))
+
+
+def exported_batch(session: Any) -> tuple[int, ...] | None:
+    """The one batch size that a graph was exported for; None where it takes any."""
+    batch = session.get_inputs()[0].shape[0]
+    return (batch,) if isinstance(batch, int) else None

@@ -28,7 +28,8 @@ from hearthwatch.runtimes.base import Array, EngineName, LoadRequest, Precision,
 from hearthwatch.runtimes.engine_cache import EngineCache, StoredEngine
 from hearthwatch.runtimes.engine_key import EngineKey
 from hearthwatch.runtimes.libraries import needed_libraries
-from hearthwatch.runtimes.nvidia import CUDA, TENSORRT, NvidiaParts, NvidiaRuntime, cuda_options, ms_since, open_session
+from hearthwatch.runtimes.nvidia import CUDA, TENSORRT, NvidiaParts, cuda_options, ms_since, open_session
+from hearthwatch.runtimes.onnxruntime import SessionRuntime
 
 #: ONNX Runtime's own default; lower builds faster and runs slower, 5 searches longest.
 OPTIMIZATION_LEVEL = 3
@@ -68,7 +69,7 @@ class TensorRTEngine:
     def precisions(self, device: str) -> tuple[Precision, ...]:  # noqa: ARG002 - every GPU that TensorRT 10 runs on
         return ("f16", "f32")
 
-    def load(self, request: LoadRequest) -> NvidiaRuntime:
+    def load(self, request: LoadRequest) -> SessionRuntime:
         """Load the engine of this request.
 
         Raises:
@@ -83,7 +84,7 @@ class TensorRTEngine:
             raise LoadFailed(f"the engine's results were refused: {found.reason}")
         return self.load_stored(request, found)
 
-    def load_stored(self, request: LoadRequest, found: StoredEngine) -> NvidiaRuntime:
+    def load_stored(self, request: LoadRequest, found: StoredEngine) -> SessionRuntime:
         """Load an engine from disk whatever was found of its results: for comparing them.
 
         Raises:
@@ -108,7 +109,7 @@ class TensorRTEngine:
         precision = request.precision if _is_on(given, options, request.precision) else "f32"
         info = RuntimeInfo("tensorrt", f"cuda:{index}", precision, str(ort.__version__), ms_since(started),
                            cached=not rebuilt, notes=(*found.notes, *notes))  # fmt: skip
-        return NvidiaRuntime(session, info, batches(request))
+        return SessionRuntime(session, info, batches(request))
 
     def build_here(self, request: LoadRequest, folder: Path, stem: str, timing_folder: Path | None) -> None:
         """Build an engine into a folder, in this process: minutes, and a crash of TensorRT ends the process.
