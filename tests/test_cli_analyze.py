@@ -70,6 +70,18 @@ def test_given_detections_need_no_detector_and_absent_models_are_said_to_be_abse
     assert event["risk"]["source"] == "rules"
 
 
+def test_a_wrong_path_of_one_model_is_an_error_and_not_an_absence(cache: Path, tmp_path: Path) -> None:
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text('[{"label": "person", "bbox": [60, 0, 420, 512]}]')
+    wrong = {"POSE_MODEL_PATH": "/nonexistent/pose.onnx"}
+    code, out, _ = run(BUNDLED, "--detections", boxes, "--json", cache=cache, **wrong, **MISSING)
+    assert code == 0
+    event = orjson.loads(out)["events"][0]
+    assert event["status"] == "failed"
+    assert "POSE_MODEL_PATH = /nonexistent/pose.onnx" in " ".join(event["errors"])
+    assert "pose_estimator" not in event["detections"][0]["enrichment"]["skipped"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

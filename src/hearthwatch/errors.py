@@ -105,12 +105,14 @@ class WeightsMissing(WeightsError):
         model: the canonical name.
         looked_at: every place that was tried, in order.
         remedy: the command or the step that puts the weights in place.
+        named: somebody named the path that leads nowhere; else nobody installed the model.
     """
 
     code = "weights_missing"
 
-    def __init__(self, model: str, looked_at: Sequence[str], remedy: str) -> None:
+    def __init__(self, model: str, looked_at: Sequence[str], remedy: str, *, named: bool = False) -> None:
         self.model = model
+        self.named = named
         self.looked_at = tuple(looked_at)
         self.remedy = remedy
         places = "; ".join(self.looked_at) or "nowhere (no path and no models directory)"

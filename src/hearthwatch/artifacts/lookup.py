@@ -143,11 +143,11 @@ def _given(query: WeightsQuery, origin: str, path: Path) -> FoundWeights:
         found = _search(query, [path], [path])
         if found is None:
             advice = f"Let {origin} name the file itself, or leave it out: {query.remedy}."
-            raise WeightsMissing(query.model, _describe(query, [path], [path], origin), advice)
+            raise WeightsMissing(query.model, _describe(query, [path], [path], origin), advice, named=True)
         return FoundWeights(found.path, _kind(found.path), origin, found.why)
     if not _exists(path):
         advice = f"Correct {origin}, or leave it out: {query.remedy}."
-        raise WeightsMissing(query.model, [f"{origin} = {path}, which does not exist"], advice)
+        raise WeightsMissing(query.model, [f"{origin} = {path}, which does not exist"], advice, named=True)
     if path.suffix.lower() not in EXTENSIONS:
         raise WeightsInvalid(
             f"{origin} = {path} is no weight file of {query.model}: allowed are folders and {', '.join(EXTENSIONS)}"

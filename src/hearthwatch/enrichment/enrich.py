@@ -147,8 +147,8 @@ def _collect(model: str, outcomes: Mapping[str, Outcome], enrichment: PictureEnr
     found: dict[str, Any] = {}
     for key, outcome in outcomes.items():
         detection = enrichment.detections[key]
-        if isinstance(outcome.error, WeightsMissing):
-            # Nobody installed it: an absent enrichment, not a failure of this picture.
+        if isinstance(outcome.error, WeightsMissing) and not outcome.error.named:
+            # Nobody installed it: an absent enrichment, not a failure of this picture. A wrong path is a failure.
             detection.skipped[model] = "no weights installed"
         elif isinstance(outcome.error, ImageError):
             detection.errors[PIPELINE] = outcome.error
