@@ -124,7 +124,8 @@ _HOW_TO_READ = """\
   has half the ceiling and stands beside it at a disadvantage.
 * **Cold** is the first load of a fresh process without any cache of compiled networks, **warm** the same with that
   cache (only OpenVINO has one), **again** the later loads of the cold process. Files are in the system's page cache
-  throughout; *import* is that of the engine and comes on top, once.
+  throughout; *import* is that of the engine and comes on top, once. PyTorch reads no file: its load is that of making
+  the module with its weights from their seed.
 * **Taken** is anonymous memory (RssAnon) after a load and a call at batch 1, above the same process before;
   *resident* includes pages of mapped files, which the system takes back when it needs them. *Left* is what is still
   there after `close`, and *left after the last* after the third load and close in the same process."""
