@@ -17,7 +17,12 @@
     │   └── WeightsInvalid        a graph, a checkpoint or a card that we do not load
     ├── PullError                 a download that could not be completed
     ├── LoadFailed                no engine could load the network
+    │   └── OutOfMemory           the device had no room for it, to load or to run
+    ├── BudgetTooSmall            the network is larger than the whole memory budget
     ├── InferenceFailed           a loaded network did not answer
+    ├── QueueFull                 more wait for the model than may wait
+    ├── StillLoading              the deadline passed while the model was loading
+    ├── Draining                  the process takes no new work
     └── DeadlineExceeded
 
 `code` is the stable word of an error on the wire and in reports; the message is a sentence for a person.
@@ -80,7 +85,7 @@ class UnknownDetectionType(InputError):
     code = "unknown_detection_type"
 
 
-class UnknownModel(HearthwatchError):
+class UnknownModel(HearthwatchError, ValueError):
     """No model of that name; the message lists the names."""
 
     code = "unknown_model"
@@ -134,15 +139,55 @@ class PullError(HearthwatchError):
 
 
 class LoadFailed(HearthwatchError):
-    """No allowed engine could load the network; the message has each engine's reason."""
+    """No allowed engine could load the network; the message has each engine's reason.
+
+    Attributes:
+        retry_after_s: seconds until a load is tried again; None where nobody said.
+    """
 
     code = "load_failed"
+    retry_after_s: float | None = None
+
+
+class OutOfMemory(LoadFailed):
+    """The device had no room to load or to run a network."""
+
+    code = "out_of_memory"
+
+
+class BudgetTooSmall(HearthwatchError, RuntimeError):
+    """A network that cannot fit the memory budget even alone; the message has both sizes."""
+
+    code = "budget_too_small"
 
 
 class InferenceFailed(HearthwatchError):
     """A loaded network raised, or answered with something that cannot be decoded."""
 
     code = "internal"
+
+
+class QueueFull(HearthwatchError):
+    """More calls wait for a model than may wait; the message has the limit.
+
+    Attributes:
+        retry_after_s: seconds after which the queue is expected to have moved.
+    """
+
+    code = "queue_full"
+    retry_after_s: float = 1.0
+
+
+class StillLoading(HearthwatchError):
+    """The deadline passed while the model was loading; the load goes on."""
+
+    code = "loading"
+
+
+class Draining(HearthwatchError):
+    """The process is stopping and takes no new work."""
+
+    code = "draining"
 
 
 class DeadlineExceeded(HearthwatchError):

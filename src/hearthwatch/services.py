@@ -1,0 +1,1 @@
+"""The page: every service, port, budget and route as data."""

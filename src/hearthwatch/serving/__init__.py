@@ -1,0 +1,1 @@
+"""A service table becomes a web server."""
