@@ -34,9 +34,14 @@ from collections.abc import Sequence
 
 
 class HearthwatchError(Exception):
-    """Base of every error raised on purpose."""
+    """Base of every error raised on purpose.
+
+    Attributes:
+        retry_after_s: seconds until asking again may help; None where nobody said.
+    """
 
     code = "internal"
+    retry_after_s: float | None = None
 
 
 class InputError(HearthwatchError):
@@ -139,14 +144,9 @@ class PullError(HearthwatchError):
 
 
 class LoadFailed(HearthwatchError):
-    """No allowed engine could load the network; the message has each engine's reason.
-
-    Attributes:
-        retry_after_s: seconds until a load is tried again; None where nobody said.
-    """
+    """No allowed engine could load the network; the message has each engine's reason."""
 
     code = "load_failed"
-    retry_after_s: float | None = None
 
 
 class OutOfMemory(LoadFailed):
