@@ -93,6 +93,30 @@ class ToyEngine(FakeEngine):
 
 
 @dataclass
+class Clock:
+    """Time that stands still until it is moved, in seconds."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class EndlessMemory:
+    """A device that no network of these tests can fill, and that nothing else uses."""
+
+    device: str = "cpu"
+    is_gpu: bool = False
+
+    def used_bytes(self) -> int:
+        return 0
+
+    def free_bytes(self) -> int:
+        return 1 << 40
+
+
+@dataclass
 class Gates:
     """Holds the loads of some files until their gate is opened; `arrived` is set when a load waits."""
 

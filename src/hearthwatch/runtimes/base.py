@@ -17,6 +17,9 @@ Tensors = Mapping[str, Array]
 EngineName = Literal["tensorrt", "cuda", "openvino", "onnxruntime", "pytorch", "rapidocr"]
 Precision = Literal["f32", "bf16", "f16"]
 
+#: Networks whose operations are too small to be worth sharing between threads.
+SMALL_NETWORK_BYTES = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimeInfo:
@@ -30,6 +33,7 @@ class RuntimeInfo:
         load_ms: reading, compiling and first allocation, in milliseconds.
         cached: whether the compiled network came from the cache on disk; None where the engine has none.
         notes: sentences on what a person would not expect, such as an engine kept in another folder.
+        streams: calls that run side by side without taking each other's threads.
     """
 
     engine: EngineName
@@ -39,6 +43,7 @@ class RuntimeInfo:
     load_ms: float
     cached: bool | None = None
     notes: tuple[str, ...] = ()
+    streams: int = 1
 
 
 class Runtime(Protocol):
@@ -80,6 +85,9 @@ class LoadRequest:
             such module.
         max_batch: the largest batch that a TensorRT engine is built for; larger ones are answered in parts.
         engine_path: the documented `.engine` file; TensorRT's files are kept beside it, under its stem.
+        concurrency: calls that are expected at the same time. A small network then runs them side by side, each in one
+            thread; a large one, and any with `threads` given, keeps its threads.
+        allow_slower: where an engine has no room for the network, the next one may try.
     """
 
     path: Path
@@ -96,6 +104,14 @@ class LoadRequest:
     module: Callable[[], Any] | None = None
     max_batch: int = 8
     engine_path: Path | None = None
+    concurrency: int = 1
+    allow_slower: bool = False
+
+    @property
+    def side_by_side(self) -> int:
+        """Calls that a CPU engine runs at the same time, each in one thread; 1 where a call takes all threads."""
+        small = 0 < self.bytes <= SMALL_NETWORK_BYTES
+        return self.concurrency if small and self.threads is None and self.device == "cpu" else 1
 
 
 class Engine(Protocol):

@@ -39,9 +39,12 @@ class ONNXRuntimeEngine:
         options.log_severity_level = LOG_ERRORS
         if request.threads is not None:
             options.intra_op_num_threads = request.threads
+        elif request.side_by_side > 1:
+            options.intra_op_num_threads = 1
         session = ort.InferenceSession(str(request.path), options, providers=["CPUExecutionProvider"])
         load_ms = (time.perf_counter() - started) * 1000
-        info = RuntimeInfo("onnxruntime", "cpu", "f32", version=str(ort.__version__), load_ms=load_ms)
+        info = RuntimeInfo("onnxruntime", "cpu", "f32", version=str(ort.__version__), load_ms=load_ms,
+                           streams=request.side_by_side)  # fmt: skip
         return SessionRuntime(session, info, exported_batch(session))
 
 

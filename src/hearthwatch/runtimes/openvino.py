@@ -77,6 +77,7 @@ class OpenVINORuntime:
             version=self._version,
             load_ms=(time.perf_counter() - started) * 1000,
             cached=first.cached,
+            streams=request.side_by_side,
         )
 
     @property
@@ -141,6 +142,8 @@ class OpenVINORuntime:
         }
         if self._request.threads is not None:
             config["INFERENCE_NUM_THREADS"] = self._request.threads
+        elif (streams := self._request.side_by_side) > 1:
+            config |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams}
         if folder := self._cache_folder():
             config["CACHE_DIR"] = str(folder)
         return config

@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hearthwatch.errors import LoadFailed, SettingsError
+from hearthwatch.errors import LoadFailed, OutOfMemory, SettingsError
 from hearthwatch.runtimes.base import Engine, EngineName, LoadRequest, Precision, Runtime
+from hearthwatch.runtimes.memory import is_out_of_memory
 from hearthwatch.runtimes.nvidia import CUDAEngine
 from hearthwatch.runtimes.onnxruntime import ONNXRuntimeEngine
 from hearthwatch.runtimes.openvino import OpenVINOEngine
@@ -56,6 +57,7 @@ def load_graph(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Sel
     """Load with the first engine that can, on the request's device or on its fallback device.
 
     Raises:
+        OutOfMemory: an engine had no room for it, and the request does not let the next one try.
         LoadFailed: none could; the message has each engine's reason.
     """
     passed_over: list[tuple[str, str]] = []
@@ -66,10 +68,14 @@ def load_graph(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Sel
         if reason is None:
             try:
                 runtime = engine.load(replace(request, device=device))
-            except LoadFailed as error:
-                reason = str(error)
-            except Exception as error:  # noqa: BLE001 - engines raise what they like; the next one may do
-                reason = f"{type(error).__name__}: {str(error).strip() or 'no reason given'}"
+            except Exception as error:
+                words = str(error).strip() or "no reason given"
+                reason = words if isinstance(error, LoadFailed) else f"{type(error).__name__}: {words}"
+                if is_out_of_memory(error) and not request.allow_slower:
+                    # The next engine would take as much and run slower; the host can make room for this one.
+                    raise OutOfMemory(
+                        f"{request.path.name} has no room on {device}: {engine.name}: {reason}"
+                    ) from error
             else:
                 _report(request, passed_over, runtime)
                 return Selection(runtime, tuple(passed_over))
