@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PILImage
 
-from hearthwatch.enrichment.runner import ModelCall, Outcome
+from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome
 from hearthwatch.errors import DeadlineExceeded, HearthwatchError, ImageError, UnknownModel
 from hearthwatch.models import FaceResult, Keypoint, LicensePlateResult, PoseResult, ReIDResult
 from hearthwatch.models.face_detector import LANDMARKS
@@ -132,9 +132,8 @@ class FakeRunner:
             return [Outcome(call.model, error=error)] * max(1, len(call.boxes))
         boxes = call.boxes or (Box(0, 0, *call.picture.size),)
         find = self.finds.get(call.model) or partial(answer, call.model)
-        outcomes = [
-            Outcome(call.model, find(box), weights="real", inference_time_ms=2.0, infer_ms=1.0) for box in boxes
-        ]
+        timings = CallTimings(preprocess_ms=0.5, infer_ms=1.0, postprocess_ms=0.5)
+        outcomes = [Outcome(call.model, find(box), weights="real", timings=timings) for box in boxes]
         return outcomes[:-1] if call.model in self.miscounts else outcomes
 
     def asked(self, model: str) -> list[ModelCall]:

@@ -18,21 +18,24 @@ from hearthwatch.enrichment import ModelCall, Outcome, enrich_picture
 from hearthwatch.errors import (
     BadBox,
     DeadlineExceeded,
+    Draining,
     InferenceFailed,
     LoadFailed,
     NotAnImage,
     SettingsError,
+    StillLoading,
     UnknownModel,
     WeightsInvalid,
     WeightsMissing,
 )
-from hearthwatch.hosting import LocalRunner
+from hearthwatch.hosting import LocalRunner, OnDemandModelManager
+from hearthwatch.hosting.entry import FIRST_COOL_DOWN_S, LOOK_AGAIN_S
 from hearthwatch.models import MODELS, get_model
 from hearthwatch.runtimes.onnxruntime import ONNXRuntimeEngine
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.picture import Picture
 from scene import cut_off, detection, picture
-from toy import FIRST, SECOND, THIRD, Gates, MeanColor, ToyEngine, mean_color, write_network
+from toy import FIRST, SECOND, THIRD, Clock, EndlessMemory, Gates, MeanColor, ToyEngine, mean_color, write_network
 
 #: Two halves of one colour each.
 RED, BLUE = (200, 10, 20), (30, 40, 250)
@@ -55,8 +58,18 @@ def runner_of(
     weights: dict[str, Path], engine: Any, models: Iterable[type[Adapter[Any]]] | None = None, **options: Any
 ) -> LocalRunner:
     adapters = [mean_color(name) for name in weights] if models is None else models
+    clock = options.pop("clock", time.monotonic)
     settings = {"paths": dict(weights), "precision": "f32", "engines": (engine,)} | options
-    return LocalRunner(LoadOptions(Path("/nowhere"), **settings), adapters)
+    manager = OnDemandModelManager(10_000, memory=EndlessMemory(), clock=clock)
+    return OwnRunner(LoadOptions(Path("/nowhere"), **settings), adapters, manager=manager, clock=clock)
+
+
+class OwnRunner(LocalRunner):
+    """A runner that closes the manager that it was given, as it does with one that it made."""
+
+    async def close(self) -> None:
+        await super().close()
+        await self.manager.close()
 
 
 def ask(model: str = FIRST, *boxes: Box, **fields: Any) -> ModelCall:
@@ -194,24 +207,26 @@ def test_a_question_to_a_loaded_model_waits_for_nobodys_load(weights: dict[str, 
     run(scenario, runner_of(weights, engine))
 
 
-def test_a_failed_load_is_tried_again_by_the_next_question(weights: dict[str, Path]) -> None:
+def test_a_failed_load_is_tried_again_once_it_has_cooled_down(weights: dict[str, Path]) -> None:
     def before(stem: str) -> None:
-        if len(engine.asked) <= 2:
-            raise MemoryError("no memory left")
+        if len(engine.asked) == 1:
+            raise OSError("no such plug-in")
 
-    engine = ToyEngine(before=before)
+    engine, clock = ToyEngine(before=before), Clock()
 
     async def scenario(runner: LocalRunner) -> None:
-        for count in (1, 2):
+        for _ in range(2):
             error = error_of(await runner.run(ask(FIRST, LEFT, RIGHT)))
             assert isinstance(error, LoadFailed)
-            assert "MemoryError: no memory left" in str(error)
-            assert len(engine.asked) == count
+            assert "OSError: no such plug-in" in str(error)
+            assert error.retry_after_s == FIRST_COOL_DOWN_S
+            assert len(engine.asked) == 1
+        clock.now += FIRST_COOL_DOWN_S
         assert answers(await runner.run(ask(FIRST, LEFT))) == [RED]
         assert answers(await runner.run(ask(FIRST, LEFT))) == [RED]
 
-    run(scenario, runner_of(weights, engine))
-    assert engine.asked == [FIRST] * 3
+    run(scenario, runner_of(weights, engine, clock=clock))
+    assert engine.asked == [FIRST] * 2
 
 
 def test_all_who_wait_for_a_load_that_fails_are_told_and_it_was_tried_once(weights: dict[str, Path]) -> None:
@@ -228,17 +243,18 @@ def test_all_who_wait_for_a_load_that_fails_are_told_and_it_was_tried_once(weigh
     assert engine.asked == [FIRST]
 
 
-def test_weights_that_arrive_later_are_found_by_the_next_question(tmp_path: Path) -> None:
-    path = tmp_path / "late.onnx"
+def test_weights_that_arrive_later_are_found_by_a_later_question(tmp_path: Path) -> None:
+    path, clock = tmp_path / "late.onnx", Clock()
 
     async def scenario(runner: LocalRunner) -> None:
         error = error_of(await runner.run(ask(FIRST, LEFT)))
         assert isinstance(error, WeightsMissing)
         assert str(path) in str(error)
         write_network(path)
+        clock.now += LOOK_AGAIN_S
         assert answers(await runner.run(ask(FIRST, LEFT))) == [RED]
 
-    run(scenario, runner_of({FIRST: path}, ToyEngine()))
+    run(scenario, runner_of({FIRST: path}, ToyEngine(), clock=clock))
 
 
 def test_who_leaves_does_not_cancel_the_load_for_the_others(weights: dict[str, Path]) -> None:
@@ -300,8 +316,8 @@ def test_nobody_waits_for_a_slow_load_beyond_the_deadline_and_the_load_goes_on(w
 
     async def scenario(runner: LocalRunner) -> None:
         error = error_of(await runner.run(ask(FIRST, deadline=time.monotonic() + 0.2)))
-        assert isinstance(error, DeadlineExceeded)
-        assert str(error) == f"the deadline passed before {FIRST} answered"
+        assert isinstance(error, StillLoading)
+        assert str(error) == f"the deadline passed while {FIRST} was loading"
         gates.closed[FIRST].set()
         assert answers(await runner.run(ask(FIRST, LEFT))) == [RED]
 
@@ -316,17 +332,24 @@ def test_a_deadline_far_away_changes_nothing(weights: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), ZeroDivisionError("x"), TimeoutError("x"),
-                                   StopIteration("x"), MemoryError("x"), AssertionError("x")], ids=repr)  # fmt: skip
+                                   StopIteration("x"), AssertionError("x")], ids=repr)  # fmt: skip
 @pytest.mark.parametrize("step", ["preprocess", "postprocess", "predict", "for_boxes"])
 def test_whatever_an_adapter_raises_is_an_inference_that_failed(
     step: str, error: Exception, weights: dict[str, Path]
 ) -> None:
-    def broken(*_arguments: object) -> Any:
+    method = getattr(MeanColor, step)
+    warm = threading.Event()
+
+    def broken(*arguments: Any) -> Any:
+        if not warm.is_set():  # the answer that it gives before it counts as loaded
+            return method(*arguments)
         raise error
 
     models = [mean_color(FIRST, **{step: broken}), mean_color(SECOND)]
 
     async def scenario(runner: LocalRunner) -> None:
+        await runner.load(FIRST)
+        warm.set()
         found = error_of(await runner.run(ask(FIRST, LEFT, RIGHT)))
         assert isinstance(found, InferenceFailed)
         assert str(found).startswith(f"{FIRST} failed: {type(error).__name__}")
@@ -353,6 +376,20 @@ def test_an_adapter_that_cannot_be_set_up_is_a_load_that_failed(weights: dict[st
     error = error_of(run(lambda runner: runner.run(ask()), runner))
     assert isinstance(error, LoadFailed)
     assert str(error) == f"{FIRST} could not be loaded: IndexError: no such output"
+
+
+def test_a_model_that_cannot_answer_at_all_is_a_load_that_failed_and_its_memory_is_given_back(
+    weights: dict[str, Path],
+) -> None:
+    def broken(*_arguments: object) -> Any:
+        raise ValueError("x")
+
+    engine = ToyEngine()
+    runner = runner_of(weights, engine, [mean_color(FIRST, postprocess=broken)])
+    error = error_of(run(lambda runner: runner.run(ask()), runner))
+    assert isinstance(error, LoadFailed)
+    assert str(error) == f"{FIRST} was loaded and cannot answer: {FIRST} failed: ValueError: x"
+    assert [runtime.closed for runtime in engine.runtimes] == [True]
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
@@ -417,7 +454,7 @@ def test_closing_gives_every_runtime_back(weights: dict[str, Path]) -> None:
         assert [runtime.closed for runtime in engine.runtimes] == [True, True]
         await runner.close()
         outcomes = await runner.run(ask(FIRST))
-        assert isinstance(error_of(outcomes), InferenceFailed | LoadFailed)
+        assert isinstance(error_of(outcomes), Draining)
 
     asyncio.run(scenario())
 

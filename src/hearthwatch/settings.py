@@ -7,6 +7,7 @@ the entry points takes plain values.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,11 @@ from hearthwatch.errors import SettingsError
 DEVICES = r"^(auto|cpu|gpu|npu|cuda(:[0-9]+)?)$"
 #: Our image sets HEARTHWATCH_CONTAINER: a shell inside somebody else's container is no reason to write to /models.
 CONTAINER_MODELS, CONTAINER_CACHE = Path("/models"), Path("/cache")
+#: What a child process is given of the environment.
+_CHILD_VARIABLES = re.compile(
+    r"PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|PYTHON(PATH|HOME|UTF8|DONTWRITEBYTECODE)|VIRTUAL_ENV|XDG_CACHE_HOME"
+    r"|LD_LIBRARY_PATH|CUDA_\w+|NVIDIA_\w+|OMP_\w+|MALLOC_\w+|GLIBC_TUNABLES|OPENVINO_\w+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +123,11 @@ def disable_telemetry() -> None:
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+
+def child_environment() -> dict[str, str]:
+    """The variables that a child process of ours needs: where programs, libraries, caches and devices are.
+
+    Everything else stays here, above all keys and addresses.
+    """
+    return {name: value for name, value in os.environ.items() if _CHILD_VARIABLES.fullmatch(name)}

@@ -52,6 +52,11 @@ class Adapter(ABC, Generic[R]):
         self.description = description
         self.input = description.input
 
+    @classmethod
+    def batches(cls) -> bool:
+        """Whether questions about several pictures may share one `predict`: not where `for_boxes` is its own."""
+        return cls.for_boxes is Adapter.for_boxes
+
     @abstractmethod
     def predict(self, images: Sequence[Image], run: Run) -> list[R]:
         """N images to N results. Coordinates in a result are picture pixels. N may be 0."""
@@ -64,9 +69,21 @@ class Adapter(ABC, Generic[R]):
         Raises:
             BadBox: a box outside the picture.
         """
-        if self.SPEC.scope is Scope.CROP:
-            return self.predict([crop(image, box, margin=self.SPEC.margin) for box in boxes], run)
-        return self.associate(self.predict([image], run)[0], boxes)
+        return self.answers(self.predict(self.looks_at(image, boxes), run), boxes)
+
+    def looks_at(self, image: Image, boxes: Sequence[Box]) -> list[Image]:
+        """What `predict` is given: a crop per box for scope `crop`; the picture for others, and without boxes.
+
+        Raises:
+            BadBox: a box outside the picture.
+        """
+        if boxes and self.SPEC.scope is Scope.CROP:
+            return [crop(image, box, margin=self.SPEC.margin) for box in boxes]
+        return [image]
+
+    def answers(self, results: Sequence[R], boxes: Sequence[Box]) -> Sequence[object | None]:
+        """Results of `looks_at` to one answer per box; without boxes, the one about the picture."""
+        return results if not boxes or self.SPEC.scope is Scope.CROP else self.associate(results[0], boxes)
 
     def associate(self, result: R, boxes: Sequence[Box]) -> Sequence[object | None]:
         """The part of a picture's result that belongs to each box."""

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from hearthwatch.adapter.base import Adapter, Array, Tensors
+from hearthwatch.adapter.base import Adapter, Array, Run, Tensors
 from hearthwatch.adapter.conversion import converted, module_of
-from hearthwatch.adapter.precision import choose_precision, parity_gate
+from hearthwatch.adapter.precision import choose_precision, parity_gate, verification_pictures
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.catalog import entries_for
 from hearthwatch.artifacts.description import Description, WeightsOrigin, describe
 from hearthwatch.artifacts.graph import Graph
 from hearthwatch.artifacts.lookup import FoundWeights, WeightsQuery, find_weights
-from hearthwatch.errors import HearthwatchError, InferenceFailed, LoadFailed, WeightsInvalid
-from hearthwatch.runtimes.base import Engine, LoadRequest, Precision, Runtime, RuntimeInfo
+from hearthwatch.errors import HearthwatchError, InferenceFailed, LoadFailed, OutOfMemory, WeightsInvalid
+from hearthwatch.runtimes.base import Engine, EngineName, LoadRequest, Precision, Runtime, RuntimeInfo
 from hearthwatch.runtimes.engine_build import load_with_tensorrt
+from hearthwatch.runtimes.memory import is_out_of_memory
 from hearthwatch.runtimes.rapidocr import RapidOCRRuntime
 from hearthwatch.runtimes.select import ALL_ENGINES, load_graph, resolve_device
 from hearthwatch.runtimes.upgrade import Progress, UpgradingRuntime
@@ -29,6 +31,8 @@ from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Image
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,9 @@ class LoadOptions:
         threads: of one call; None leaves it to the engine.
         engines: in the order in which they are tried.
         tensorrt: how each model may use TensorRT, by model name.
+        concurrency: calls of one model that are expected at the same time.
+        rejected: engines that must not be tried, with the reason of each; they count as passed over.
+        allow_slower: where an engine has no room for the network, the next one may try.
     """
 
     models_dir: Path
@@ -56,19 +63,26 @@ class LoadOptions:
     threads: int | None = None
     engines: Sequence[Engine] = ALL_ENGINES
     tensorrt: dict[str, TensorRTSettings] = field(default_factory=dict)
+    concurrency: int = 1
+    rejected: Mapping[EngineName, str] = field(default_factory=dict)
+    allow_slower: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Timings:
-    """Milliseconds of one call: `infer` inside the engine, `arithmetic` before and after it."""
+    """Milliseconds of one call: before the network, inside the engine, and after it.
 
+    What a model with several graphs computes between them counts as preprocessing of the next one.
+    """
+
+    preprocess_ms: float = 0.0
     infer_ms: float = 0.0
-    arithmetic_ms: float = 0.0
+    postprocess_ms: float = 0.0
 
     @property
     def inference_time_ms(self) -> float:
         """Preprocessing, network and postprocessing, as CONTRACT.md defines it."""
-        return self.infer_ms + self.arithmetic_ms
+        return self.preprocess_ms + self.infer_ms + self.postprocess_ms
 
 
 class LoadedModel:
@@ -128,30 +142,86 @@ class LoadedModel:
         """
         return self._timed(lambda run: list(self.adapter.for_boxes(image, boxes, run)))
 
+    def together(self, questions: Sequence[tuple[Image, Sequence[Box]]]) -> tuple[list[list[Any]], Timings]:
+        """Several pictures with their boxes in one `predict`; each gets the answers that it would get alone.
+
+        Args:
+            questions: pictures with boxes, as `for_boxes` takes them; no boxes asks about the picture.
+
+        Returns:
+            The answers to each question, and the time of them all.
+
+        Raises:
+            BadBox: a box outside its picture.
+            InferenceFailed: the engine or the decoding of its answer failed.
+        """
+        if not self.adapter.batches():
+            raise ValueError(f"{self.adapter.SPEC.name} looks at pictures one by one")
+        return self._timed(lambda run: self._together(questions, run))
+
+    def warm_up(self, batch: int = 1) -> None:
+        """Answer about a photograph, so that the first caller does not pay for what an engine does on its first call.
+
+        Args:
+            batch: pictures in that call.
+
+        Raises:
+            InferenceFailed: it cannot answer.
+        """
+        if not self.adapter.SPEC.bundled:  # their runtime answers once while it loads
+            self.predict(verification_pictures()[:1] * batch)
+
     def close(self) -> None:
         """Give the memory back."""
         self.runtime.close()
 
-    def _timed(self, call: Any) -> tuple[list[Any], Timings]:
-        timings = Timings()
+    def _together(self, questions: Sequence[tuple[Image, Sequence[Box]]], run: Run) -> list[list[Any]]:
+        looks = [self.adapter.looks_at(image, boxes) for image, boxes in questions]
+        images = list(itertools.chain.from_iterable(looks))
+        results = self.adapter.predict(images, run)
+        if len(results) != len(images):
+            raise InferenceFailed(f"{self.adapter.SPEC.name} gave {len(results)} answers to {len(images)} pictures")
+        rest = iter(results)
+        return [
+            list(self.adapter.answers(list(itertools.islice(rest, len(look))), boxes))
+            for look, (_, boxes) in zip(looks, questions, strict=True)
+        ]
 
-        def run(inputs: Tensors) -> dict[str, Array]:
-            started = time.perf_counter()
-            try:
-                return self.runtime.run(inputs)
-            finally:
-                timings.infer_ms += (time.perf_counter() - started) * 1000
-
-        started = time.perf_counter()
+    def _timed(self, call: Callable[[Run], list[T]]) -> tuple[list[T], Timings]:
+        watch = _Stopwatch(self.runtime.run)
         try:
-            results = call(run)
+            results = call(watch.run)
         except HearthwatchError:
             raise
         except Exception as error:
             name = self.adapter.SPEC.name
+            if is_out_of_memory(error):
+                raise OutOfMemory(f"{name} ran out of memory: {type(error).__name__}: {error}") from error
             raise InferenceFailed(f"{name} failed: {type(error).__name__}: {error}") from error
-        timings.arithmetic_ms = (time.perf_counter() - started) * 1000 - timings.infer_ms
-        return results, timings
+        return results, watch.timings()
+
+
+class _Stopwatch:
+    """Tells the time inside the engine from the time around it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._infer_s = 0.0
+        self._started = self._last = time.perf_counter()
+
+    def run(self, inputs: Tensors) -> Mapping[str, Array]:
+        started = time.perf_counter()
+        try:
+            return self._run(inputs)
+        finally:
+            self._last = time.perf_counter()
+            self._infer_s += self._last - started
+
+    def timings(self) -> Timings:
+        """Of a call that ends now."""
+        after = time.perf_counter() - self._last if self._infer_s else 0.0
+        before = time.perf_counter() - self._started - self._infer_s - after
+        return Timings(max(0.0, before) * 1000, self._infer_s * 1000, after * 1000)
 
 
 def load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedModel:
@@ -161,6 +231,7 @@ def load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedModel
         WeightsMissing: no weights; the message has every place looked at.
         WeightsInvalid: the file or its card is refused.
         LoadFailed: no engine could load it, or the model itself could not be set up.
+        OutOfMemory: there was no room for it.
         SettingsError: a device that does not exist.
     """
     try:
@@ -169,6 +240,8 @@ def load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedModel
         raise
     except Exception as error:
         name = adapter_class.SPEC.name
+        if is_out_of_memory(error):
+            raise OutOfMemory(f"{name} could not be loaded: {type(error).__name__}: {error}") from error
         raise LoadFailed(f"{name} could not be loaded: {type(error).__name__}: {error}") from error
 
 
@@ -201,8 +274,10 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
         fallback_device="cpu" if options.device == "auto" and device != "cpu" else None,
         cache_dir=options.cache_dir,
         threads=options.threads,
+        concurrency=options.concurrency,
+        allow_slower=options.allow_slower,
     )
-    engines = [engine for engine in options.engines if engine.name != "tensorrt"]
+    engines = [engine for engine in options.engines if engine.name not in {"tensorrt", *options.rejected}]
     request, notes = choose_precision(adapter, request, options.precision, engines)
     tensorrt = options.tensorrt.get(spec.name, TensorRTSettings())
     if tensorrt.use and request.device.startswith("cuda"):
@@ -213,7 +288,7 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
         selection = load_with_tensorrt(request, wanted, gate, model=spec.name, engines=engines)
     else:
         selection = load_graph(request, engines)
-    passed_over = [*selection.passed_over, *_tensorrt_refused(tensorrt, request)]
+    passed_over = [*options.rejected.items(), *selection.passed_over, *_tensorrt_refused(tensorrt, request)]
     return LoadedModel(adapter, selection.runtime, passed_over, notes)
 
 

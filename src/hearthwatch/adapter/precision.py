@@ -128,14 +128,14 @@ def _verdict_path(adapter: Adapter[Any], request: LoadRequest, precision: Precis
         return None
     # The processor decides how an engine rounds, the spec decides what the pixels are.
     agreement = adapter.SPEC.agreement
-    facts = [VERDICT_VERSION, adapter.SPEC.name, request.digest, request.device, precision, _processor(),
+    facts = [VERDICT_VERSION, adapter.SPEC.name, request.digest, request.device, precision, processor(),
              platform.machine(), _engine_versions(), repr(adapter.input), agreement.name,
              agreement.at_least]  # fmt: skip
     key = hashlib.sha256(orjson.dumps(facts)).hexdigest()[:32]
     return request.cache_dir / "precision" / f"{adapter.SPEC.name}-{key}.json"
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's own name, which Python's `platform` does not know on most Linux systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

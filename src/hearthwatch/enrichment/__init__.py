@@ -1,6 +1,14 @@
 """One picture's detections: select, run, isolate failures, collect."""
 
 from hearthwatch.enrichment.enrich import DetectionEnrichment, PictureEnrichment, enrich_picture
-from hearthwatch.enrichment.runner import ModelCall, Outcome, Runner
+from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome, Runner
 
-__all__ = ["DetectionEnrichment", "ModelCall", "Outcome", "PictureEnrichment", "Runner", "enrich_picture"]
+__all__ = [
+    "CallTimings",
+    "DetectionEnrichment",
+    "ModelCall",
+    "Outcome",
+    "PictureEnrichment",
+    "Runner",
+    "enrich_picture",
+]

@@ -21,6 +21,7 @@ class ModelCall:
         frames: further pictures in time order, for models that look at several.
         options: what the model's documentation lists, by name.
         deadline: seconds of `time.monotonic`; nobody waits longer. None waits.
+        alone: this model is the only one that looks at the picture, so it may be decoded at reduced size.
     """
 
     model: str
@@ -29,6 +30,38 @@ class ModelCall:
     frames: tuple[Picture, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
     deadline: float | None = None
+    alone: bool = False
+
+    @property
+    def questions(self) -> int:
+        """How many answers it gets: one per box, or one about the picture as a whole."""
+        return max(1, len(self.boxes))
+
+
+@dataclass(frozen=True, slots=True)
+class CallTimings:
+    """Where the time of one call went, in milliseconds; all its boxes share it.
+
+    Attributes:
+        decode_ms: from bytes to pixels; 0 where somebody decoded the picture before.
+        queue_ms: waiting for a free worker.
+        load_ms: waiting for the model to be in memory.
+        preprocess_ms: from pixels to the network's input.
+        infer_ms: inside the engine. Calls that were answered as one batch each have the batch's time.
+        postprocess_ms: from the network's output to results.
+    """
+
+    decode_ms: float = 0.0
+    queue_ms: float = 0.0
+    load_ms: float = 0.0
+    preprocess_ms: float = 0.0
+    infer_ms: float = 0.0
+    postprocess_ms: float = 0.0
+
+    @property
+    def inference_time_ms(self) -> float:
+        """Preprocessing, network and postprocessing, as CONTRACT.md defines it."""
+        return self.preprocess_ms + self.infer_ms + self.postprocess_ms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,16 +73,24 @@ class Outcome:
         result: what the model found; None where it found nothing for this box, or failed.
         error: why it failed.
         weights: real, sample or custom; empty where it failed before loading.
-        inference_time_ms: of the whole call, shared by all its boxes.
-        infer_ms: the part of it inside the engine.
+        timings: of the whole call, shared by all its boxes; of a failed call, as far as it came.
     """
 
     model: str
     result: Any = None
     error: HearthwatchError | None = None
     weights: str = ""
-    inference_time_ms: float = 0.0
-    infer_ms: float = 0.0
+    timings: CallTimings = CallTimings()
+
+    @property
+    def inference_time_ms(self) -> float:
+        """Preprocessing, network and postprocessing."""
+        return self.timings.inference_time_ms
+
+    @property
+    def infer_ms(self) -> float:
+        """The part of it inside the engine."""
+        return self.timings.infer_ms
 
     @property
     def done(self) -> bool:

@@ -1,43 +1,96 @@
-"""`LocalRunner`: models in this process, loaded on the first question and kept.
+"""`LocalRunner`: models in this process, loaded when somebody asks, within a memory budget.
 
-Inference runs in threads, off the event loop. Loading is single-flight per model: a second question waits for the first
-one's load and never starts its own; a question to a loaded model waits for nobody's load.
+A call takes its place in the queue, waits until its model is in memory (`OnDemandModelManager`), and is answered by a
+worker thread. The model is leased from then on until no thread works with it any more, also when the caller left.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.adapter.spec import Priority
 from hearthwatch.enrichment.runner import ModelCall, Outcome
-from hearthwatch.errors import DeadlineExceeded, HearthwatchError, InferenceFailed, UnknownModel
+from hearthwatch.errors import (
+    DeadlineExceeded,
+    HearthwatchError,
+    InferenceFailed,
+    LoadFailed,
+    OutOfMemory,
+    SettingsError,
+    UnknownModel,
+)
+from hearthwatch.hosting.answer import Task, answer, failed
+from hearthwatch.hosting.manager import OnDemandModelManager
+from hearthwatch.hosting.memory import memory_for
+from hearthwatch.hosting.probe import Probe
+from hearthwatch.hosting.queue import QUEUE_LIMIT, Work, WorkQueue
+from hearthwatch.hosting.rows import ModelRow, row_of
+from hearthwatch.hosting.spec import MIB, ModelSpec
+from hearthwatch.hosting.workers import Workers
 from hearthwatch.models import MODELS
+from hearthwatch.runtimes.select import resolve_device
+
+#: Of the memory that is free when the process starts, where nobody gave a budget.
+FREE_SHARE = 0.6
+#: Calls of one model that are answered as one batch on a GPU. On a CPU a batch only delays the first of them.
+CUDA_BATCH = 8
 
 
 class LocalRunner:
-    """Runs models in this process.
+    """Runs models in this process. One event loop at a time may use it.
 
     Args:
         options: where weights are and what may run them.
         models: the adapters that it offers.
-        threads: calls that run at the same time. An engine's call uses all cores, so more than one at a time only hides
-            the arithmetic before and after it: measured in `benchmarks/`, see docs/decisions.
+        threads: workers. A small network runs in as many of them as there are, each call in one thread; a large one
+            uses all cores for one call at a time.
+        manager: keeps the models in memory, and is closed by who made it; None makes one.
+        budget_mb: of the manager that it makes, in MiB; None takes a share of the memory that is free now.
+        queue_limit: calls of one model that may wait.
+        max_batch: calls of one model that a worker may answer together; None: 1 on a CPU, 8 on an NVIDIA GPU.
+        probe: measures what models cost before their first load; None believes what they declare.
+        clock: seconds, monotonic: of deadlines and of the manager.
+        wall: seconds since the epoch, for moments that people read.
     """
 
     def __init__(
-        self, options: LoadOptions, models: Iterable[type[Adapter[Any]]] = MODELS, *, threads: int = 1
+        self,
+        options: LoadOptions,
+        models: Iterable[type[Adapter[Any]]] = MODELS,
+        *,
+        threads: int = 1,
+        manager: OnDemandModelManager | None = None,
+        budget_mb: int | None = None,
+        queue_limit: int = QUEUE_LIMIT,
+        max_batch: int | None = None,
+        probe: Probe | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        self._options = options
+        self._options = replace(options, concurrency=threads) if threads > 1 else options
         self._models = {model.SPEC.name: model for model in models}
-        self._loads: dict[str, asyncio.Task[LoadedModel]] = {}
-        self._loader = ThreadPoolExecutor(max_workers=2, thread_name_prefix="load")
-        self._workers = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="infer")
+        self._max_batch = max_batch
+        self._probe = probe
+        self._clock = clock
+        self._wall = wall
+        self._loaded: dict[str, LoadedModel] = {}
+        self._queue: WorkQueue[Task] = WorkQueue(queue_limit, clock=clock)
+        self._workers = Workers(self._queue, functools.partial(answer, clock=clock), threads)
+        self._calls: set[asyncio.Future[Any]] = set()
+        self._owns_manager = manager is None
+        self.manager = manager or _manager(options, budget_mb, clock)
+        for model in self._models.values():
+            self.manager.register_model(self._spec(model))
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,71 +104,202 @@ class LocalRunner:
         return model in self._models
 
     async def run(self, call: ModelCall) -> list[Outcome]:
-        left = None if call.deadline is None else call.deadline - time.monotonic()
-        failure: HearthwatchError
-        if left is not None and left <= 0:
-            failure = DeadlineExceeded(f"the deadline passed before {call.model} began")
-            return [Outcome(call.model, error=failure)] * _questions(call)
+        """One outcome per box, or one about the whole picture; every failure is an outcome.
+
+        Errors: UnknownModel, Draining, QueueFull, DeadlineExceeded, StillLoading (the deadline passed during a load,
+        which goes on), what the load raised, ImageError, BadBox, OutOfMemory, InferenceFailed.
+        """
+        ended = asyncio.get_running_loop().create_future()
+        self._calls.add(ended)
         try:
-            async with asyncio.timeout(left) as limit:
-                loaded = await self.load(call.model)
-                return await asyncio.get_running_loop().run_in_executor(self._workers, _answer, loaded, call)
+            return await self._run(call)
         except HearthwatchError as error:
-            failure = error
+            return failed(call, error)
         except Exception as error:  # noqa: BLE001 - a failure is an outcome, not an exception
-            # What a thread has begun it finishes; only the waiting ends.
-            failure = (
-                DeadlineExceeded(f"the deadline passed before {call.model} answered")
-                if limit.expired()
-                else InferenceFailed(f"{call.model} failed: {type(error).__name__}: {error}")
-            )
-        return [Outcome(call.model, error=failure)] * _questions(call)
+            return failed(call, InferenceFailed(f"{call.model} failed: {type(error).__name__}: {error}"))
+        finally:
+            self._calls.discard(ended)
+            ended.set_result(None)
 
     async def load(self, name: str) -> LoadedModel:
-        """The loaded model; loads it where it is not yet.
+        """The loaded model; loads it where it is not yet. Nothing keeps it in memory after this: `run` leases.
 
         Raises:
             UnknownModel: this runner does not offer it.
-            WeightsError, LoadFailed, SettingsError: it cannot be loaded; the next question tries again.
+            WeightsError, LoadFailed, SettingsError, BudgetTooSmall: it cannot be loaded.
         """
-        if name not in self._models:
-            raise UnknownModel(f"there is no model {name!r}; the models are {', '.join(self._models)}")
-        task = self._loads.get(name)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._loads[name] = asyncio.create_task(self._load(name))
-        # Shielded: who leaves must not cancel the load that others wait for.
-        return await asyncio.shield(task)
+        self._adapter(name)
+        async with self.manager.lease(name) as model:
+            loaded: LoadedModel = model
+            return loaded
+
+    def model_state(self, name: str) -> ModelRow:
+        """How one model is, from what is in memory: nothing is read or measured for it, and nothing waits.
+
+        Raises:
+            UnknownModel: this runner does not offer it.
+        """
+        self._adapter(name)
+        return row_of(
+            self.manager.status(name),
+            self._loaded.get(name),
+            waiting=self.waiting(name),
+            now=self._clock(),
+            wall=self._wall(),
+        )
+
+    def model_states(self) -> list[ModelRow]:
+        """All models in the order in which they were given."""
+        return [self.model_state(name) for name in self._models]
+
+    def waiting(self, name: str) -> int:
+        """Calls of a model that wait, for its load or for a worker."""
+        return self._queue.waiting(name)
+
+    async def drain(self) -> None:
+        """Take no new calls, and wait until those that are here are answered."""
+        self._queue.drain()
+        while self._calls:
+            await asyncio.wait(set(self._calls))
 
     async def close(self) -> None:
         """Finish what runs, give all models back."""
-        done = await asyncio.gather(*self._loads.values(), return_exceptions=True)
-        self._loads.clear()
-        await asyncio.to_thread(self._workers.shutdown)
-        self._loader.shutdown()
-        for model in done:
-            if isinstance(model, LoadedModel):
-                model.close()
+        await self.drain()
+        if self._owns_manager:
+            await self.manager.close()
+        self._queue.close()
+        await asyncio.to_thread(self._workers.join)
 
-    async def _load(self, name: str) -> LoadedModel:
+    async def _run(self, call: ModelCall) -> list[Outcome]:
+        adapter = self._adapter(call.model)
+        if call.deadline is not None and call.deadline <= self._clock():
+            raise DeadlineExceeded(f"the deadline passed before {call.model} began")
+        work = self._enter(call, adapter)
+        try:
+            async with AsyncExitStack() as held:
+                started = self._clock()
+                loaded = await held.enter_async_context(self.manager.lease(call.model, call.deadline))
+                task = Task(call, loaded, load_ms=(self._clock() - started) * 1000)
+                outcomes = await self._answered(held, work, task)
+                if not _ran_out(outcomes):
+                    return outcomes
+                return await self._with_less(held, adapter, task)
+        finally:
+            self._queue.leave(work)
+
+    async def _with_less(self, held: AsyncExitStack, adapter: type[Adapter[Any]], task: Task) -> list[Outcome]:
+        """A call that found no memory, once more with the others out of its way, then in the smallest parts."""
+        await self.manager.relieve(task.call.model)
+        again = self._enter(task.call, adapter, again=True)
+        outcomes = await self._answered(held, again, replace(task))
+        if _ran_out(outcomes):
+            parts = self._enter(task.call, adapter, again=True)
+            outcomes = await self._answered(held, parts, replace(task, one_by_one=True))
+        return outcomes
+
+    def _enter(self, call: ModelCall, adapter: type[Adapter[Any]], *, again: bool = False) -> Work[Task]:
+        """A place in the queue."""
+        alike = adapter.batches() and not call.options and not call.frames and not again
+        urgent = adapter.SPEC.priority is Priority.CRITICAL
+        return self._queue.enter(
+            call.model, urgent=urgent, deadline=call.deadline, batch="alike" if alike else None, again=again
+        )
+
+    async def _answered(self, held: AsyncExitStack, work: Work[Task], task: Task) -> list[Outcome]:
+        """Wait for a worker's answer. `held` is emptied where a thread still needs what it holds."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._loader, load, self._models[name], self._options)
+        answered: asyncio.Future[list[Outcome]] = loop.create_future()
+        task.deliver = functools.partial(_deliver, loop, answered)
+        self._workers.start()
+        self._queue.ready(work, task, slots=self._slots(task.loaded), max_batch=self._batch(task.loaded))
+        try:
+            async with asyncio.timeout(None if work.deadline is None else work.deadline - self._clock()):
+                # Shielded: the worker's end must be noticed also when nobody waits for the answer.
+                return await asyncio.shield(answered)
+        except TimeoutError:
+            raise DeadlineExceeded(f"the deadline passed before {work.model} answered") from None
+        finally:
+            if not self._queue.leave(work) and not answered.done():
+                self._keep(held.pop_all(), answered)
+
+    def _keep(self, held: AsyncExitStack, answered: asyncio.Future[list[Outcome]]) -> None:
+        """Hold the lease until the worker is done; `close` waits for it."""
+
+        async def until_answered() -> None:
+            async with held:
+                await answered
+
+        task = asyncio.create_task(until_answered())
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+    def _slots(self, loaded: LoadedModel) -> int:
+        # A GPU is kept busy by calls that decode and preprocess meanwhile; the engine puts them in order.
+        return self._workers.count if loaded.info.device.startswith("cuda") else loaded.info.streams
+
+    def _batch(self, loaded: LoadedModel) -> int:
+        if self._max_batch is not None:
+            return self._max_batch
+        return CUDA_BATCH if loaded.info.device.startswith("cuda") else 1
+
+    def _adapter(self, name: str) -> type[Adapter[Any]]:
+        if name not in self._models:
+            raise UnknownModel(f"there is no model {name!r}; the models are {', '.join(self._models)}")
+        return self._models[name]
+
+    def _spec(self, adapter: type[Adapter[Any]]) -> ModelSpec:
+        spec = adapter.SPEC
+        return ModelSpec(
+            spec.name,
+            spec.declared_mb,
+            spec.priority,
+            functools.partial(self._load, adapter, self._options),
+            functools.partial(self._unload, spec.name),
+            spec.triggers,
+            smaller=functools.partial(self._load, adapter, replace(self._options, allow_slower=True)),
+            measure=None if self._probe is None else functools.partial(self._probe.measure, adapter, self._options),
+        )
+
+    def _load(self, adapter: type[Adapter[Any]], options: LoadOptions) -> LoadedModel:
+        """In a thread: load and answer once, so that the first caller does not pay for the engine's first call."""
+        if self._probe is not None:
+            options = replace(options, rejected=self._probe.rejected(adapter.SPEC.name))
+        loaded = load(adapter, options)
+        try:
+            loaded.warm_up()
+        except Exception as error:
+            loaded.close()
+            if isinstance(error, LoadFailed):
+                raise
+            raise LoadFailed(f"{adapter.SPEC.name} was loaded and cannot answer: {error}") from error
+        self._loaded[adapter.SPEC.name] = loaded
+        return loaded
+
+    def _unload(self, name: str, loaded: LoadedModel) -> None:
+        self._loaded.pop(name, None)
+        loaded.close()
 
 
-def _answer(loaded: LoadedModel, call: ModelCall) -> list[Outcome]:
-    name, weights = call.model, loaded.weights
-    image = call.picture.image()
-    if call.boxes:
-        results, timings = loaded.for_boxes(image, call.boxes)
-    else:
-        results, timings = loaded.predict([image])
-    if len(results) != _questions(call):
-        raise InferenceFailed(f"{name} gave {len(results)} answers to {_questions(call)} questions")
-    return [
-        Outcome(name, result, weights=weights, inference_time_ms=timings.inference_time_ms, infer_ms=timings.infer_ms)
-        for result in results
-    ]
+def _manager(options: LoadOptions, budget_mb: int | None, clock: Callable[[], float]) -> OnDemandModelManager:
+    """A manager for this process: without a budget, models leave only when memory is really short."""
+    device = "cpu"
+    with contextlib.suppress(SettingsError):  # a device that does not exist is told by each load
+        device = resolve_device(options.device, options.engines)
+    memory = memory_for(device)
+    budget = int(memory.free_bytes() * FREE_SHARE / MIB) if budget_mb is None else budget_mb
+    return OnDemandModelManager(budget, memory=memory, clock=clock)
 
 
-def _questions(call: ModelCall) -> int:
-    """One per box, or one about the picture as a whole."""
-    return max(1, len(call.boxes))
+def _deliver(loop: asyncio.AbstractEventLoop, answered: asyncio.Future[list[Outcome]], outcomes: list[Outcome]) -> None:
+    """From a worker's thread; the first outcomes count."""
+
+    def settle() -> None:
+        if not answered.done():
+            answered.set_result(outcomes)
+
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(settle)
+
+
+def _ran_out(outcomes: list[Outcome]) -> bool:
+    return isinstance(outcomes[0].error, OutOfMemory)
