@@ -5,25 +5,31 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as PILImage
 
 from fakes import FakeEngine
-from hearthwatch.adapter.loading import LoadOptions
+from hearthwatch.adapter.loading import LoadOptions, bundled_description, load
 from hearthwatch.enrichment import ModelCall, Outcome
 from hearthwatch.errors import BadBox, DeadlineExceeded, Draining, ImageError, OutOfMemory, QueueFull
 from hearthwatch.hosting import LocalRunner, ModelState, OnDemandModelManager
+from hearthwatch.hosting.answer import SQUASH_RESERVE, reduced_side
 from hearthwatch.hosting.rows import WeightsRow
+from hearthwatch.models import get_model
 from hearthwatch.runtimes.base import Array, Tensors
 from hearthwatch.vision.boxes import Box
+from hearthwatch.vision.embeddings import cosine_similarity
+from hearthwatch.vision.inputs import InputSpec
 from hearthwatch.vision.picture import Picture
 from scene import cut_off, photo
-from toy import FIRST, SECOND, THIRD, Clock, EndlessMemory, Gates, ToyEngine, mean_color, write_network
+from toy import FIRST, SECOND, THIRD, Clock, EndlessMemory, Gates, MeanColor, ToyEngine, mean_color, write_network
 
 RED, BLUE = (200, 10, 20), (30, 40, 250)
 LEFT, RIGHT = Box(0, 0, 40, 60), Box(40, 0, 80, 60)
@@ -443,3 +449,71 @@ def test_an_outcome_says_where_its_time_went(weights: dict[str, Path]) -> None:
     assert (timings.queue_ms, timings.load_ms) == (2500.0, 0.0)
     assert timings.decode_ms > 0
     assert outcome.inference_time_ms == timings.preprocess_ms + timings.infer_ms + timings.postprocess_ms
+
+
+# ----------------------------------------------------------------------------------------------------- reduced pictures
+
+
+def test_a_picture_that_one_model_alone_looks_at_is_decoded_at_reduced_size(weights: dict[str, Path]) -> None:
+    alone, shared = (Picture(smooth(800, 600)) for _ in range(2))
+
+    async def scenario(runner: LocalRunner) -> None:
+        small = answers(await runner.run(ask(FIRST, picture=alone, alone=True)))
+        full = answers(await runner.run(ask(FIRST, picture=shared)))
+        assert np.abs(np.subtract(small, full)).max() <= 3
+        answers(await runner.run(ask(FIRST, Box(0, 0, 80, 60), picture=shared, alone=True)))
+
+    run(scenario, runner_of(weights, ToyEngine()))
+    # An eighth of the picture is still larger than the toy's eight pixels; boxes are cut from all of it.
+    assert alone.image(at_least=100).pixels.shape == (75, 100, 3)
+    assert shared.image(at_least=1).pixels.shape == (600, 800, 3)
+    assert (alone.decodes, shared.decodes) == (1, 1)
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920), (400, 400), (3000, 300)], ids=str)
+def test_both_sides_of_a_reduced_picture_keep_more_pixels_than_the_input(size: tuple[int, int]) -> None:
+    tall = replace(MeanColor.SPEC, input=InputSpec("pixels", (256, 128)))
+    adapter_class = type("Tall", (MeanColor,), {"SPEC": tall})
+    adapter = adapter_class(bundled_description(adapter_class))
+    side = reduced_side(ask(picture=Picture(photo(*size)), alone=True), adapter)
+    assert side is not None
+    share = side / max(size)
+    height, width = adapter.input.size
+    assert size[1] * share >= height * SQUASH_RESERVE - 1
+    assert size[0] * share >= width * SQUASH_RESERVE - 1
+
+
+@pytest.mark.weights
+def test_embeddings_of_reduced_pictures_agree_with_those_of_full_ones(assets: Path) -> None:
+    name = "person_reid"
+    loaded = load(get_model(name), LoadOptions(assets / "weights", precision="f32"))
+    compared = 0
+    for path in [
+        *sorted((assets / "data/persons").rglob("*.jpg"))[:20],
+        *sorted((assets / "data/reid").rglob("*.jpg"))[:20],
+    ]:
+        picture = enlarged(path)
+        side = reduced_side(ModelCall(name, picture, alone=True), loaded.adapter)
+        reduced, full = Picture(picture.data or b"").image(side), picture.image()
+        if reduced.pixels.shape != full.pixels.shape:
+            first, second = (loaded.predict([image])[0][0].embedding for image in (reduced, full))
+            assert cosine_similarity(first, second) >= 0.998
+            compared += 1
+    assert compared >= 10
+
+
+def smooth(width: int, height: int) -> bytes:
+    """A JPEG that looks the same at any size."""
+    ramp = np.linspace(0, 255, width, dtype=np.uint8)
+    file = BytesIO()
+    PILImage.fromarray(np.broadcast_to(ramp[None, :, None], (height, width, 3))).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def enlarged(path: Path) -> Picture:
+    """A crop as a close camera would send it: 1080 rows."""
+    with PILImage.open(path) as crop:
+        scale = 1080 / crop.height
+        file = BytesIO()
+        crop.convert("RGB").resize((round(crop.width * scale), 1080), PILImage.Resampling.BICUBIC).save(file, "JPEG")
+    return Picture(file.getvalue())

@@ -165,6 +165,8 @@ class LocalRunner:
     async def close(self) -> None:
         """Finish what runs, give all models back."""
         await self.drain()
+        if self._probe is not None:
+            self._probe.close()  # what still loads, loads for nobody
         if self._owns_manager:
             await self.manager.close()
         self._queue.close()

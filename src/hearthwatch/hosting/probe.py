@@ -170,12 +170,13 @@ class Probe:
 
 
 def _candidates(options: LoadOptions, device: str) -> list[Engine]:
-    """The engines that would be tried, in order."""
+    """The engines that would be tried, in order; a child knows ours by their names, and no others."""
+    ours = {type(engine) for engine in ALL_ENGINES}
     places = {device, "cpu"} if options.device == "auto" else {device}
     return [
         engine
         for engine in options.engines
-        if engine in ALL_ENGINES
+        if type(engine) in ours
         and engine.name != "tensorrt"
         and any(engine.unavailable(place) is None for place in places)
     ]

@@ -67,33 +67,34 @@ class NotFinite(HearthwatchError):
 
 def _measure(job: ProbeJob, memory: Memory) -> Report:
     adapter = job.adapter_class()
-    first = _checked(load(adapter, job.options))
-    _run(first, job)
-    first.close()
-    del first
-    release_memory()
-    start = memory.used_bytes()
-    steps: list[tuple[str, int]] = []
-    with _Peak(memory) as peak:
-        loaded = _checked(load(adapter, job.options))
-        steps.append(("loaded", memory.used_bytes() - start))
-        loaded.warm_up()
-        steps.append(("batch of 1", memory.used_bytes() - start))
-        _run(loaded, job)
-        steps.append((f"batch of {job.batch}", memory.used_bytes() - start))
-    info = loaded.info
-    resident = max(0, *(size for _, size in steps))
-    loaded.close()
-    steps.append(("closed", memory.used_bytes() - start))
+    # The same threads for both loads: what the heap keeps for a thread is none of the model's.
+    with ThreadPoolExecutor(max_workers=job.options.concurrency) as pool:
+        first = _checked(load(adapter, job.options))
+        _run(first, job, pool)
+        first.close()
+        del first
+        release_memory()
+        start = memory.used_bytes()
+        steps: list[tuple[str, int]] = []
+        with _Peak(memory) as peak:
+            loaded = _checked(load(adapter, job.options))
+            steps.append(("loaded", memory.used_bytes() - start))
+            pool.submit(loaded.warm_up).result()
+            steps.append(("batch of 1", memory.used_bytes() - start))
+            _run(loaded, job, pool)
+            steps.append((f"batch of {job.batch}", memory.used_bytes() - start))
+        info = loaded.info
+        resident = max(0, *(size for _, size in steps))
+        loaded.close()
+        steps.append(("closed", memory.used_bytes() - start))
     return Report("measured", "", resident, max(resident, peak.bytes - start), info.engine, info.precision, info.device,
                   tuple(steps))  # fmt: skip
 
 
-def _run(loaded: LoadedModel, job: ProbeJob) -> None:
+def _run(loaded: LoadedModel, job: ProbeJob, pool: ThreadPoolExecutor) -> None:
     """Its largest batch, in as many calls at the same time as are expected: each stream takes memory of its own."""
-    with ThreadPoolExecutor(max_workers=job.options.concurrency) as pool:
-        for call in [pool.submit(loaded.warm_up, job.batch) for _ in range(job.options.concurrency)]:
-            call.result()
+    for call in [pool.submit(loaded.warm_up, job.batch) for _ in range(job.options.concurrency)]:
+        call.result()
 
 
 def _checked(loaded: LoadedModel) -> LoadedModel:
