@@ -15,7 +15,15 @@ from PIL import Image as PILImage
 
 from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome
 from hearthwatch.errors import DeadlineExceeded, HearthwatchError, ImageError, UnknownModel
-from hearthwatch.models import FaceResult, Keypoint, LicensePlateResult, PoseResult, ReIDResult
+from hearthwatch.models import (
+    FaceResult,
+    Keypoint,
+    LicensePlateResult,
+    PoseResult,
+    ReIDResult,
+    ThreatDetection,
+    ThreatResult,
+)
 from hearthwatch.models.face_detector import LANDMARKS
 from hearthwatch.models.yolo26 import Detection
 from hearthwatch.pipeline import DetectionInput
@@ -70,6 +78,8 @@ def answer(model: str, box: Box) -> Any:
     """What a model finds in a box: always the same object for the same question, so that answers can be compared."""
     if model == "pose_estimator":
         return PoseResult((Keypoint("left_wrist", box.x1, box.y1, SURE),), "standing", SURE, (), box)
+    if model == "threat_detector":
+        return ThreatResult((ThreatDetection("knife", 0.7, inner(box), "high"),))
     if model == "person_reid":
         vector = np.zeros(512, np.float32)
         vector[int(box.x1 + box.y1) % 512] = 1.0

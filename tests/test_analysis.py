@@ -10,9 +10,9 @@ import pytest
 
 from hearthwatch.analysis import DEFAULT_CONFIDENCE, DETECTOR, Analyzer, Event
 from hearthwatch.errors import ImageTruncated, InferenceFailed, InputError, WeightsMissing
+from hearthwatch.models.threat_detector import SEVERITIES
 from hearthwatch.models.yolo26 import DEFAULT_CLASSES, Detection, Detections
 from hearthwatch.pipeline import EnrichmentStatus
-from hearthwatch.prompt.weapons import SEVERITIES
 from hearthwatch.vision.boxes import Box
 from scene import HEIGHT, WIDTH, FakeRunner, answer, cut_off, detection, nothing, picture, pose
 

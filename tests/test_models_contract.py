@@ -26,6 +26,7 @@ Array = np.ndarray[Any, Any]
 OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "yolo26": {"output0": (300, 6)},
     "pose_estimator": {"output0": (56, 8400)},
+    "threat_detector": {"output0": (8, 8400)},
     "person_reid": {"output": (512,)},
     "license_plate_detector": {"output0": (5, 8400)},
     "face_detector": {
@@ -160,6 +161,11 @@ def test_every_model_is_in_the_catalog(model: type[Adapter[Any]]) -> None:
 
 
 def test_documented_variables_are_kept_and_ours_start_with_our_name(model: type[Adapter[Any]]) -> None:
-    documented = {"yolo26": "YOLO26_MODEL_PATH", "pose_estimator": "POSE_MODEL_PATH", "person_reid": "REID_MODEL_PATH"}
+    documented = {
+        "yolo26": "YOLO26_MODEL_PATH",
+        "threat_detector": "THREAT_MODEL_PATH",
+        "pose_estimator": "POSE_MODEL_PATH",
+        "person_reid": "REID_MODEL_PATH",
+    }
     first = model.SPEC.path_variables[0]
     assert first == documented.get(model.SPEC.name, f"HEARTHWATCH_{model.SPEC.name.upper()}_MODEL_PATH")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,11 @@ def codes(result: EnrichmentResult) -> dict[str | None, str]:
 def accounted(result: EnrichmentResult) -> set[str | None]:
     """Every detection that the result says anything about."""
     failed = {error.detection_id for error in result.structured_errors}
-    found = {*result.pose_results, *result.reid_embeddings, *result.face_by_detection, *result.plate_by_detection}
-    return {*failed, *found, *result.skipped, *result.nothing}
+    found: list[Mapping[str, Any]] = [
+        result.pose_results, result.threat_results, result.reid_embeddings, result.face_by_detection,
+        result.plate_by_detection,
+    ]  # fmt: skip
+    return {*failed, *chain.from_iterable(found), *result.skipped, *result.nothing}
 
 
 def test_the_documented_names_are_there() -> None:
@@ -88,6 +92,7 @@ def test_every_answer_arrives_under_its_detection() -> None:
     person, car = detection("p", "person", Box(10, 10, 50, 100)), detection("c", "car", Box(60, 40, 150, 110))
     result = data_of(track(here(), [person, car]))
     assert result.pose_results == {"p": answer("pose_estimator", person.bbox)}
+    assert result.threat_results == {"p": answer("threat_detector", person.bbox)}
     assert result.reid_embeddings == {"p": answer("person_reid", person.bbox)}
     assert result.face_by_detection == {"p": answer("face_detector", person.bbox)}
     assert result.faces == [answer("face_detector", person.bbox)]
@@ -97,6 +102,7 @@ def test_every_answer_arrives_under_its_detection() -> None:
     assert plate.bbox == inner(car.bbox)
     assert result.license_plates == [plate]
     assert result.has_faces
+    assert result.has_threats
     assert result.has_license_plates
     assert result.errors == []
 
@@ -110,7 +116,13 @@ def test_the_box_of_a_plate_is_the_detectors_and_not_the_readers_margin() -> Non
 def findings(result: EnrichmentResult) -> int:
     return sum(
         len(found)
-        for found in (result.pose_results, result.reid_embeddings, result.face_by_detection, result.plate_by_detection)
+        for found in (
+            result.pose_results,
+            result.threat_results,
+            result.reid_embeddings,
+            result.face_by_detection,
+            result.plate_by_detection,
+        )
     )
 
 
@@ -137,7 +149,7 @@ def test_full_when_every_model_that_was_asked_answered() -> None:
     tracked = track(here(), [detection("p"), detection("c", "car")])
     assert tracked.status is EnrichmentStatus.FULL
     assert tracked.successful_models == [
-        "face_detector", "license_plate_detector", "person_reid", "plate_ocr", "pose_estimator",
+        "face_detector", "license_plate_detector", "person_reid", "plate_ocr", "pose_estimator", "threat_detector",
     ]  # fmt: skip
     assert (tracked.failed_models, tracked.errors, tracked.success_rate) == ([], {}, 1.0)
     assert tracked.has_data
@@ -148,10 +160,10 @@ def test_partial_when_some_answered_and_some_failed() -> None:
     tracked = track(here(fails={"pose_estimator": InferenceFailed("it broke")}), [detection("p")])
     assert tracked.status is EnrichmentStatus.PARTIAL
     assert tracked.is_partial
-    assert tracked.successful_models == ["face_detector", "person_reid"]
+    assert tracked.successful_models == ["face_detector", "person_reid", "threat_detector"]
     assert tracked.failed_models == ["pose_estimator"]
     assert tracked.errors == {"pose_estimator": "it broke"}
-    assert tracked.success_rate == pytest.approx(2 / 3)
+    assert tracked.success_rate == pytest.approx(3 / 4)
     result = data_of(tracked)
     assert result.errors == ["pose_estimator: it broke"]
     assert result.structured_errors == [EnrichmentError("pose_estimator", "p", "internal", "it broke")]
@@ -199,7 +211,7 @@ def test_a_model_that_failed_on_one_picture_only_has_failed_and_its_answers_are_
             return [type(o)(o.model, error=InferenceFailed("it broke")) for o in outcomes] if bad else outcomes
 
     first, second = picture(), picture()
-    runner = OneBadPicture(lacks=HERE.lacks | {"face_detector", "person_reid"})
+    runner = OneBadPicture(lacks=frozenset(SELECTED - {"pose_estimator"}))
     tracked = track(runner, [detection("a"), detection("b")], {"a": first, "b": second})
     assert tracked.failed_models == ["pose_estimator"]
     assert tracked.successful_models == []
@@ -218,7 +230,8 @@ def test_times_of_several_pictures_add_up_and_weights_are_told() -> None:
     tracked = track(here(), [detection("a"), detection("b")], {"a": picture(), "b": picture()})
     assert tracked.timings_ms["pose_estimator"] == 4.0
     assert tracked.infer_ms["pose_estimator"] == 2.0
-    assert tracked.weights == dict.fromkeys(("face_detector", "person_reid", "pose_estimator"), "real")
+    assert tracked.weights == dict.fromkeys(tracked.successful_models, "real")
+    assert "pose_estimator" in tracked.weights
 
 
 # ----------------------------------------------------------------------------------------------------------- pictures

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthwatch.models import PoseResult
+from hearthwatch.models.threat_detector import SEVERITIES
 from hearthwatch.pipeline import DetectionInput, EnrichmentResult
 from hearthwatch.prompt.facts import Scene, collect_facts
-from hearthwatch.prompt.weapons import SEVERITIES, weapons_of
+from hearthwatch.prompt.weapons import weapons_of
 from hearthwatch.risk import Reason, RiskAssessment, assess, level_of
 from hearthwatch.risk.rules import VERSION, is_night
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES

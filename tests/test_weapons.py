@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthwatch.models import PoseResult
+from hearthwatch.models.threat_detector import SEVERITIES, ThreatDetection, ThreatResult, severity_of
 from hearthwatch.pipeline import DetectionInput
-from hearthwatch.prompt.weapons import SEVERITIES, Weapon, weapons_of
+from hearthwatch.prompt.weapons import Weapon, weapons_of
 from hearthwatch.vision.boxes import Box
 from scene import detection, pose
 
@@ -203,3 +204,50 @@ def test_one_more_person_never_unconfirms_a_weapon(
     before = judge(detection("w", "knife", thing), PERSON)
     after = judge(detection("w", "knife", thing), PERSON, detection("q", box=newcomer), poses=poses)
     assert after.confirmed >= before.confirmed
+
+
+# ------------------------------------------------------------------------------------------------- the weapon detector
+
+
+def found(box: Box, confidence: float = 0.9, name: str = "knife") -> ThreatResult:
+    return ThreatResult((ThreatDetection(name, confidence, box, severity_of(name)),))
+
+
+def test_what_the_weapon_detector_saw_in_one_frame_is_judged_by_the_same_rules() -> None:
+    (sure,) = weapons_of([PERSON], {}, {"p": found(IN_HAND)})
+    assert (sure.class_name, sure.severity, sure.confirmed, sure.holder) == ("knife", "high", True, "p")
+    (unsure,) = weapons_of([PERSON], {}, {"p": found(IN_HAND, 0.6)})
+    assert (unsure.confirmed, unsure.reason) == (False, "unconfirmed: 60% sure in one frame, 80% needed")
+
+
+def test_beside_a_person_names_them_and_confirms_nothing() -> None:
+    (weapon,) = weapons_of([PERSON], {}, {"p": found(BESIDE)})
+    assert (weapon.holder, weapon.confirmed) == ("p", False)
+    assert weapon.reason == "unconfirmed: beside a person, not in a hand"
+    (reached,) = weapons_of([PERSON], {"p": pose(wrist=(BESIDE.x1 - 10, 100))}, {"p": found(BESIDE)})
+    assert (reached.holder, reached.confirmed) == ("p", True)
+
+
+def test_what_lies_elsewhere_is_told_once_however_many_persons_there_are() -> None:
+    loose = ThreatDetection("rifle", 0.9, FAR, "critical")
+    answers = {"p": ThreatResult(elsewhere=(loose,)), "q": ThreatResult(elsewhere=(loose,))}
+    (weapon,) = weapons_of([PERSON, detection("q", box=Box(0, 0, 90, 190))], {}, answers)
+    assert (weapon.holder, weapon.reason) == (None, "unconfirmed: in nobody's hand")
+
+
+def test_what_two_networks_saw_counts_once_and_the_more_severe_stays() -> None:
+    nearly = Box(IN_HAND.x1 + 2, IN_HAND.y1, IN_HAND.x2, IN_HAND.y2)
+    seen = [detection("w", "knife", IN_HAND), PERSON]
+    (weapon,) = weapons_of(seen, {}, {"p": found(nearly, 0.85, "Pistol")})
+    assert (weapon.class_name, weapon.severity) == ("Pistol", "critical")
+    assert len(weapons_of(seen, {}, {"p": found(Box(0, 0, 30, 30))})) == 2
+
+
+def test_a_name_that_nobody_knows_is_a_medium_weapon_of_the_weapon_detector() -> None:
+    (weapon,) = weapons_of([PERSON], {}, {"p": found(IN_HAND, name="halberd")})
+    assert weapon.severity == "medium"
+
+
+def test_weak_sightings_are_no_weapons() -> None:
+    weak = ThreatResult((), found(IN_HAND, 0.3).threats)
+    assert weapons_of([PERSON], {}, {"p": weak}) == []

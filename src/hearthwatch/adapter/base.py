@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel
 
 from hearthwatch.adapter.spec import Scope, Spec
 from hearthwatch.artifacts.description import Description
@@ -32,6 +33,10 @@ class Result(Protocol):
         """The result as lines of a prompt."""
         ...
 
+    def to_wire(self) -> dict[str, Any]:
+        """The result as plain values, by the names of its route; arrays of numbers may stay arrays."""
+        ...
+
 
 R = TypeVar("R")
 
@@ -47,6 +52,8 @@ class Adapter(ABC, Generic[R]):
     """
 
     SPEC: ClassVar[Spec]
+    #: Describes `to_wire` of its results for OpenAPI; what serving adds to every answer is not in it.
+    RESPONSE: ClassVar[type[BaseModel]]
 
     def __init__(self, description: Description) -> None:
         self.description = description
@@ -84,6 +91,11 @@ class Adapter(ABC, Generic[R]):
     def answers(self, results: Sequence[R], boxes: Sequence[Box]) -> Sequence[object | None]:
         """Results of `looks_at` to one answer per box; without boxes, the one about the picture."""
         return results if not boxes or self.SPEC.scope is Scope.CROP else self.associate(results[0], boxes)
+
+    @classmethod
+    def nothing(cls) -> object | None:
+        """The answer for a box where the model finds nothing; None where a route has no such answer."""
+        return None
 
     def associate(self, result: R, boxes: Sequence[Box]) -> Sequence[object | None]:
         """The part of a picture's result that belongs to each box."""

@@ -129,6 +129,15 @@ CATALOG: tuple[CatalogEntry, ...] = (
         manual="Download yolov8n-pose.pt from the releases of github.com/ultralytics/assets",
     ),
     CatalogEntry(
+        "threat_detector",
+        "threat-detection-yolov8n.pt",
+        "threat-detection-yolov8n",
+        "AGPL-3.0",
+        repository="Subh775/Threat-Detection-YOLOv8n",
+        path="weights/best.pt",
+        remark="made from Ultralytics' YOLOv8n, so AGPL-3.0 whatever its page says; a checkpoint, to be converted once",
+    ),
+    CatalogEntry(
         "person_reid",
         "osnet_x0_25_msmt17.onnx",
         "osnet-x0-25",
@@ -205,6 +214,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "yolo26": ("yolo26",),
         "pose_estimator": ("yolov8n-pose",),
+        "threat_detector": ("threat-detection-yolov8n", "threat-yolov8n"),
         "person_reid": ("osnet-x0-25", "osnet-reid", "osnet"),
         "license_plate_detector": ("license-plate-detector", "yolov11-license-plate-detection"),
         "plate_ocr": (),
@@ -219,6 +229,7 @@ PERMISSIVE_ALTERNATIVES: Mapping[str, str] = MappingProxyType(
         " with a YOLO head, as ONNX with a card",
         "pose_estimator": "usyd-community/vitpose-plus-small (Apache-2.0; its head cannot be read yet), or a permissive"
         " network of your own with a YOLO pose head, as ONNX with a card",
+        "threat_detector": "a permissive weapon detector of your own with a YOLO head, as ONNX with a card",
         "license_plate_detector": "a permissive plate detector of your own with a YOLO head, as ONNX with a card",
     }
 )

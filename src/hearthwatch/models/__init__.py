@@ -19,6 +19,7 @@ from hearthwatch.models.person_reid import (
 )
 from hearthwatch.models.plate_ocr import LicensePlateResult, PlateOCR, PlateOCRAdapter
 from hearthwatch.models.pose_estimator import Keypoint, PoseAdapter, PoseEstimator, PoseResult
+from hearthwatch.models.threat_detector import ThreatAdapter, ThreatDetection, ThreatDetector, ThreatResult
 from hearthwatch.models.yolo26 import Detection, DetectorAdapter, ObjectDetector
 
 PersonReidentifier = PersonReID
@@ -26,6 +27,7 @@ PersonReidentifier = PersonReID
 #: Every model's adapter, in the order in which `models list` shows them.
 MODELS: tuple[type[Adapter[Any]], ...] = (
     DetectorAdapter,
+    ThreatAdapter,
     PoseAdapter,
     ReIDAdapter,
     FaceAdapter,
@@ -52,6 +54,9 @@ __all__ = [
     "PoseEstimator",
     "PoseResult",
     "ReIDResult",
+    "ThreatDetection",
+    "ThreatDetector",
+    "ThreatResult",
     "get_model",
 ]
 

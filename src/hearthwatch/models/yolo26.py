@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
+from hearthwatch.adapter import wire
 from hearthwatch.adapter.agreement import Agreement, same_boxes
-from hearthwatch.adapter.base import ImageNetwork, Tensors
+from hearthwatch.adapter.base import ImageNetwork, R, Tensors
 from hearthwatch.adapter.facade import Model
 from hearthwatch.adapter.spec import Priority, Scope, Spec
 from hearthwatch.artifacts.description import Description
@@ -49,6 +52,18 @@ class Detection:
     confidence: float
     box: Box
 
+    def to_context_string(self) -> str:
+        """One line."""
+        return f"Object: {self.class_name} ({self.confidence:.0%})"
+
+    def to_wire(self) -> dict[str, Any]:
+        """One row of `detections`."""
+        return {
+            "class": self.class_name,
+            "confidence": wire.share(self.confidence),
+            "bbox": wire.xywh(self.box),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Detections:
@@ -61,6 +76,24 @@ class Detections:
         if not self.detections:
             return "Objects: none detected"
         return "Objects: " + ", ".join(f"{d.class_name} ({d.confidence:.0%})" for d in self.detections)
+
+    def to_wire(self) -> dict[str, Any]:
+        """All of them; `select` leaves out what a caller did not ask for."""
+        return {"detections": [detection.to_wire() for detection in self.detections]}
+
+
+class DetectionAnswer(wire.Answer):
+    """One object."""
+
+    class_name: str = Field(alias="class", description="The weights' own word.")
+    confidence: float | None = Field(description="0..1.")
+    bbox: wire.BoxAnswer
+
+
+class DetectionsAnswer(wire.Answer):
+    """The objects of one picture."""
+
+    detections: list[DetectionAnswer] = Field(description="Most confident first.")
 
 
 def _boxes(result: Detections) -> Float:
@@ -82,8 +115,11 @@ SPEC = Spec(
 )
 
 
-class YoloNetwork(ImageNetwork[Detections]):
-    """A detector of any YOLO head; models derive from it by their spec."""
+class YoloDecoder(ImageNetwork[R]):
+    """A network with any YOLO head for boxes; what its boxes mean is up to the model."""
+
+    #: The lowest confidence that is decoded.
+    LOWEST: ClassVar[float] = MIN_CONFIDENCE
 
     def __init__(self, description: Description) -> None:
         super().__init__(description)
@@ -95,20 +131,18 @@ class YoloNetwork(ImageNetwork[Detections]):
         self.head = YoloHead.of(outputs[0].shape, names=len(description.class_names), extra=0, file=file)
         self.class_names = description.class_names or tuple(f"class_{i}" for i in range(self.head.classes))
 
-    def postprocess(self, outputs: Tensors, images: Sequence[Image]) -> list[Detections]:
-        """(N, …) raw head to N lists of objects, in picture pixels."""
+    def decode(self, outputs: Tensors, images: Sequence[Image]) -> list[tuple[Detection, ...]]:
+        """(N, …) raw head to N lists of objects, in picture pixels, best first."""
         raw = np.asarray(outputs[self.output], dtype=np.float32)
         return [self._decode(rows, image) for rows, image in zip(raw, images, strict=True)]
 
-    def _decode(self, raw: Float, image: Image) -> Detections:
+    def _decode(self, raw: Float, image: Image) -> tuple[Detection, ...]:
         letterbox = Letterbox.fit(image.region, self.input.size)
-        found = decode_yolo(raw, self.head, min_confidence=MIN_CONFIDENCE).in_picture(letterbox)
-        return Detections(
-            tuple(
-                Detection(self._name(class_id), score, Box(*box))
-                for class_id, score, box in zip(
-                    found.class_ids.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True
-                )
+        found = decode_yolo(raw, self.head, min_confidence=self.LOWEST).in_picture(letterbox)
+        return tuple(
+            Detection(self._name(class_id), score, Box(*box))
+            for class_id, score, box in zip(
+                found.class_ids.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True
             )
         )
 
@@ -116,10 +150,24 @@ class YoloNetwork(ImageNetwork[Detections]):
         return self.class_names[class_id] if class_id < len(self.class_names) else f"class_{class_id}"
 
 
+class YoloNetwork(YoloDecoder[Detections]):
+    """A detector whose answer is its boxes; models derive from it by their spec."""
+
+    RESPONSE = DetectionsAnswer
+
+    def postprocess(self, outputs: Tensors, images: Sequence[Image]) -> list[Detections]:
+        """(N, …) raw head to the objects of N pictures."""
+        return [Detections(found) for found in self.decode(outputs, images)]
+
+
 class DetectorAdapter(YoloNetwork):
     """The detector that everything starts with."""
 
     SPEC = SPEC
+
+    @classmethod
+    def nothing(cls) -> Detections:
+        return Detections(())
 
 
 class ObjectDetector(Model[Detections]):

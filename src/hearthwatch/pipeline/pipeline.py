@@ -130,6 +130,8 @@ def _merge(result: EnrichmentResult, part: PictureEnrichment) -> None:
         found = detection.results
         if "pose_estimator" in found:
             result.pose_results[key] = found["pose_estimator"]
+        if "threat_detector" in found:
+            result.threat_results[key] = found["threat_detector"]
         if "person_reid" in found:
             result.reid_embeddings[key] = found["person_reid"]
         if "face_detector" in found:

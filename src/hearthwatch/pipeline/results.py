@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from hearthwatch.errors import BadBox, InputError
-from hearthwatch.models import FaceResult, LicensePlateResult, PoseResult, ReIDResult
+from hearthwatch.models import FaceResult, LicensePlateResult, PoseResult, ReIDResult, ThreatResult
 from hearthwatch.vision.boxes import Box, parse_box
 
 
@@ -132,6 +132,7 @@ class EnrichmentResult:
         license_plates: all that were read, with the detections that they belong to.
         faces: all that belong to a person.
         pose_results: by detection id; likewise `reid_embeddings`, `face_by_detection` and `plate_by_detection`.
+        threat_results: by the id of each person that the weapon detector looked at, also of those without a weapon.
         skipped: by detection id, the models that were not asked, with the reason.
         nothing: by detection id, the models that answered and found nothing; empty where no model is meant for the
             detection's class.
@@ -142,6 +143,7 @@ class EnrichmentResult:
     license_plates: list[LicensePlateResult] = field(default_factory=list)
     faces: list[FaceResult] = field(default_factory=list)
     pose_results: dict[str, PoseResult] = field(default_factory=dict)
+    threat_results: dict[str, ThreatResult] = field(default_factory=dict)
     reid_embeddings: dict[str, ReIDResult] = field(default_factory=dict)
     face_by_detection: dict[str, FaceResult] = field(default_factory=dict)
     plate_by_detection: dict[str, LicensePlateResult] = field(default_factory=dict)
@@ -158,6 +160,11 @@ class EnrichmentResult:
     @property
     def has_faces(self) -> bool:
         return bool(self.faces)
+
+    @property
+    def has_threats(self) -> bool:
+        """Whether the weapon detector saw anything, at a person or elsewhere in a picture."""
+        return any(result.has_threat or result.elsewhere for result in self.threat_results.values())
 
 
 @dataclass(slots=True)

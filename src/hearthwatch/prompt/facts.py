@@ -75,7 +75,7 @@ def collect_facts(
         when: local time of the event; None where nobody knows.
     """
     known = enrichment or EnrichmentResult()
-    facts = [_weapon(weapon) for weapon in weapons_of(detections, known.pose_results)]
+    facts = [_weapon(weapon) for weapon in weapons_of(detections, known.pose_results, known.threat_results)]
     for detection in detections:
         facts.extend(_of_detection(detection, known))
     return Scene(tuple(sorted(facts, key=lambda fact: fact.importance)), when)

@@ -1,4 +1,4 @@
-"""Weapons among the detections: candidate or confirmed, and in whose hands.
+"""Weapons that the detector or the weapon detector saw: candidate or confirmed, and in whose hands.
 
 One frame makes a candidate. It is confirmed when a single frame is very sure (`CONFIRMING_CONFIDENCE`), the box is
 large enough to show a thing at all, and it is near a wrist or inside a person's box. Confirmation over several frames
@@ -8,25 +8,15 @@ needs tracks and comes with them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hearthwatch.models import PoseResult
+from hearthwatch.models import PoseResult, ThreatDetection, ThreatResult
+from hearthwatch.models.threat_detector import SEVERITIES, SEVERITY_ORDER, severity_of
 from hearthwatch.pipeline.results import DetectionInput
-from hearthwatch.vision.boxes import Box, coverage
-
-#: Severity by the weights' own names (DESIGN.md's ruling).
-SEVERITIES: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("gun", "rifle", "pistol", "handgun", "firearm", "shotgun", "sniper", "automatic rifle", "bazooka", "grenade",
-         "explosive"),
-        "critical",
-    ),
-    **dict.fromkeys(("knife", "machete", "sword", "axe", "weapon"), "high"),
-    **dict.fromkeys(("bat", "baseball bat", "crowbar", "hammer"), "medium"),
-}  # fmt: skip
+from hearthwatch.vision.boxes import Box, coverage, iou
 
 CONFIRMING_CONFIDENCE = 0.8
 MIN_SHORT_SIDE_PX = 24.0
@@ -35,6 +25,8 @@ WRIST_REACH = 0.2
 #: A joint below it is not there (as in `vision.posture`).
 MIN_JOINT_CONFIDENCE = 0.5
 MIN_COVERAGE = 0.5
+#: Two networks that see one thing draw boxes that overlap at least so much.
+SAME_THING_IOU = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +50,79 @@ class Weapon:
     reason: str
 
 
-def weapons_of(detections: Sequence[DetectionInput], poses: Mapping[str, PoseResult]) -> list[Weapon]:
-    """The weapons among the detections, the most severe first."""
+@dataclass(frozen=True, slots=True)
+class _Thing:
+    """What might be a weapon, whoever saw it; `near` is the person that the weapon detector's answer belongs to."""
+
+    class_name: str
+    severity: str
+    confidence: float
+    box: Box
+    near: str | None
+    by_detector: bool
+
+
+def weapons_of(
+    detections: Sequence[DetectionInput],
+    poses: Mapping[str, PoseResult],
+    threats: Mapping[str, ThreatResult] | None = None,
+) -> list[Weapon]:
+    """The weapons of one event, confirmed ones first, then the most severe; what two networks saw counts once.
+
+    Args:
+        detections: what the detector saw; those that are weapons by name are among the answer.
+        poses: by detection id.
+        threats: what the weapon detector saw, by detection id.
+    """
     persons = [d for d in detections if d.class_name.lower() == "person"]
-    found = [_judge(d, persons, poses) for d in detections if d.class_name.lower() in SEVERITIES]
-    order = ("critical", "high", "medium")
-    return sorted(found, key=lambda w: (not w.confirmed, order.index(w.severity), -w.confidence))
+    seen = (
+        _Thing(d.class_name, severity_of(d.class_name), d.confidence, d.bbox, None, by_detector=True)
+        for d in detections
+        if d.class_name.lower() in SEVERITIES
+    )
+    judged = [(thing, _judge(thing, persons, poses)) for thing in (*seen, *_threats(threats or {}))]
+    judged.sort(key=lambda pair: (not pair[1].confirmed, SEVERITY_ORDER.index(pair[0].severity), -pair[1].confidence))
+    kept: list[tuple[_Thing, Weapon]] = []
+    for thing, weapon in judged:
+        if not any(_same(thing, other) for other, _ in kept):
+            kept.append((thing, weapon))
+    return [weapon for _, weapon in kept]
 
 
-def _judge(thing: DetectionInput, persons: Sequence[DetectionInput], poses: Mapping[str, PoseResult]) -> Weapon:
-    holder = _holder(thing.bbox, persons, poses)
-    short_side = min(thing.bbox.width, thing.bbox.height)
+def _threats(results: Mapping[str, ThreatResult]) -> Iterator[_Thing]:
+    loose: dict[ThreatDetection, None] = {}
+    for key, result in results.items():
+        for threat in result.threats:
+            yield _Thing(threat.class_name, threat.severity, threat.confidence, threat.box, key, by_detector=False)
+        # Every person's answer has them.
+        loose |= dict.fromkeys(result.elsewhere)
+    for threat in loose:
+        yield _Thing(threat.class_name, threat.severity, threat.confidence, threat.box, None, by_detector=False)
+
+
+def _same(thing: _Thing, other: _Thing) -> bool:
+    """Whether two networks, or two classes of the weapon detector, mean one thing."""
+    # The detector has suppressed its own doubles; what is left are two things.
+    if thing.by_detector and other.by_detector:
+        return False
+    return bool(iou(np.array([thing.box], np.float32), np.array([other.box], np.float32))[0, 0] >= SAME_THING_IOU)
+
+
+def _judge(thing: _Thing, persons: Sequence[DetectionInput], poses: Mapping[str, PoseResult]) -> Weapon:
+    holder = _holder(thing.box, persons, poses)
+    short_side = min(thing.box.width, thing.box.height)
     sure = thing.confidence >= CONFIRMING_CONFIDENCE  # false for a confidence that is not a number
     if not sure:
         doubt = f"{thing.confidence:.0%} sure in one frame, {CONFIRMING_CONFIDENCE:.0%} needed"
     elif short_side < MIN_SHORT_SIDE_PX:
         doubt = f"only {short_side:.0f} px, {MIN_SHORT_SIDE_PX:.0f} needed"
     elif holder is None:
-        doubt = "in nobody's hand"
+        doubt = "in nobody's hand" if thing.near is None else "beside a person, not in a hand"
     else:
         doubt = ""
     reason = f"unconfirmed: {doubt}" if doubt else "confirmed: sure, large enough, and at a person"
-    severity = SEVERITIES[thing.class_name.lower()]
-    return Weapon(thing.class_name, severity, thing.confidence, not doubt, holder, reason)
+    # Whom the weapon detector's answer belongs to is near, which names the person and confirms nothing.
+    return Weapon(thing.class_name, thing.severity, thing.confidence, not doubt, holder or thing.near, reason)
 
 
 def _holder(thing: Box, persons: Sequence[DetectionInput], poses: Mapping[str, PoseResult]) -> str | None:

@@ -18,7 +18,7 @@ from PIL import Image as PILImage
 from PIL import ImageDraw, ImageFont
 
 from hearthwatch.analysis import Event
-from hearthwatch.models import LicensePlateResult, PoseResult
+from hearthwatch.models import LicensePlateResult, PoseResult, ThreatDetection
 from hearthwatch.report.cards import Card, cards_of
 from hearthwatch.report.labels import Label, Place, Size, place_labels
 from hearthwatch.report.palette import BLACK, COLORS, RGB, WHITE, ink_on
@@ -134,9 +134,12 @@ def annotate(event: Event) -> UInt8:
 def find_marks(event: Event, canvas: Canvas) -> list[Mark]:
     """Everything that gets a box and a label, the most important first."""
     plates = event.enrichment.data.license_plates if event.enrichment.data else []
+    threats = event.enrichment.data.threat_results.values() if event.enrichment.data else ()
+    seen = dict.fromkeys(threat for result in threats for threat in (*result.threats, *result.elsewhere))
     known = {detection.id: detection.known for detection in event.detections}
     found = chain(
         (_card_mark(card, known[card.id], canvas) for card in cards_of(event)),
+        (_threat_mark(threat, canvas) for threat in seen),
         (_plate_mark(plate, canvas) for plate in plates),
     )
     marks = [mark for mark in found if mark is not None]
@@ -153,6 +156,14 @@ def _card_mark(card: Card, known: str | None, canvas: Canvas) -> Mark | None:
     full = " · ".join(part for part in (sure, _legible(canvas.font, known or ""), posture) if part)
     wordings = (full, sure, title, str(card.number))
     return Mark(box, card.kind, card.confidence, tuple(dict.fromkeys(wordings)))
+
+
+def _threat_mark(threat: ThreatDetection, canvas: Canvas) -> Mark | None:
+    box, text = canvas.box(threat.box), _legible(canvas.font, threat.class_name)
+    if box is None:
+        return None
+    wordings = (_join(text, percent(threat.confidence)), text) if text else ()
+    return Mark(box, "weapon", threat.confidence, wordings)
 
 
 def _plate_mark(plate: LicensePlateResult, canvas: Canvas) -> Mark | None:

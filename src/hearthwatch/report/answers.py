@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from hearthwatch.analysis import Event
-from hearthwatch.models import FaceResult, LicensePlateResult, PoseResult, ReIDResult
+from hearthwatch.models import FaceResult, LicensePlateResult, PoseResult, ReIDResult, ThreatResult
 from hearthwatch.pipeline import DetectionInput
 from hearthwatch.selection import get_models_for_detection_type, models_beside
 from hearthwatch.vision.boxes import Box
 
 #: Each finding of `Answers` and the models that have to answer for it: a plate is found by one and read by another.
 ASKED_FOR = {
+    "threat": ("threat_detector",),
     "pose": ("pose_estimator",),
     "face": ("face_detector",),
     "license_plate": ("license_plate_detector", "plate_ocr"),
@@ -24,12 +25,13 @@ class Answers:
     """The answers about one detection.
 
     Attributes:
-        pose: None where there is none; `nothing`, `skipped` and `errors` say why. Likewise the other three.
+        threat: None where there is none; `nothing`, `skipped` and `errors` say why. Likewise the others.
         skipped: models that were not asked, with the reason.
         errors: models that failed, with the sentence; `pipeline` for a detection that nobody could be asked about.
         nothing: keys of `ASKED_FOR` whose models looked and found nothing.
     """
 
+    threat: ThreatResult | None = None
     pose: PoseResult | None = None
     face: FaceResult | None = None
     license_plate: LicensePlateResult | None = None
@@ -44,7 +46,9 @@ def answers_of(event: Event, detection: DetectionInput) -> Answers:
     data, key = event.enrichment.data, detection.id
     if data is None:
         return Answers()
+    threat = data.threat_results.get(key)
     answers = Answers(
+        threat=threat if threat is not None and threat.has_threat else None,
         pose=data.pose_results.get(key),
         face=data.face_by_detection.get(key),
         license_plate=data.plate_by_detection.get(key),

@@ -13,7 +13,12 @@ from hearthwatch.report.text import join, model_title, words
 from hearthwatch.vision.boxes import Box
 
 _LABELS = {"known": "Known as", "dwell": "In view"}
-_IN_VAIN = {"pose": "No skeleton found.", "face": "No face seen.", "license_plate": "No plate read."}
+_IN_VAIN = {
+    "threat": "No weapon seen.",
+    "pose": "No skeleton found.",
+    "face": "No face seen.",
+    "license_plate": "No plate read.",
+}
 
 
 @dataclass(frozen=True, slots=True)

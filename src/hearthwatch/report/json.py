@@ -75,6 +75,7 @@ def _detection(event: Event, detection: DetectionInput) -> Json:
 def _enrichment(event: Event, detection: DetectionInput) -> Json:
     answers = answers_of(event, detection)
     found: Json = {
+        "threat": answers.threat and answers.threat.to_wire(),
         "pose": answers.pose and _pose(answers.pose),
         "face": answers.face and _face(answers.face),
         "license_plate": answers.license_plate and _plate(answers.license_plate),

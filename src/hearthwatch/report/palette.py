@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hearthwatch.models.threat_detector import SEVERITIES
 from hearthwatch.prompt.facts import kind_of
-from hearthwatch.prompt.weapons import SEVERITIES
 
 RGB = tuple[int, int, int]
 

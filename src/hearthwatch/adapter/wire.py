@@ -1,0 +1,57 @@
+"""Results on the wire: coordinates with 1 decimal, confidences with 4; what JSON cannot say becomes null."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hearthwatch.vision.boxes import Box
+
+PIXEL_DECIMALS, SHARE_DECIMALS = 1, 4
+
+
+class Answer(BaseModel):
+    """Base of the models that describe a result for OpenAPI; results themselves are dataclasses."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+class BoxAnswer(Answer):
+    """A box in pixels of the picture that was sent."""
+
+    x: float | None = Field(description="Left edge, pixels from the left.")
+    y: float | None = Field(description="Upper edge, pixels from the top.")
+    width: float | None = Field(description="Pixels.")
+    height: float | None = Field(description="Pixels.")
+
+
+def rounded(value: float | None, decimals: int) -> float | None:
+    """Rounded; None for what is not known or not finite."""
+    return round(float(value), decimals) if value is not None and math.isfinite(value) else None
+
+
+def pixel(value: float | None) -> float | None:
+    """A coordinate."""
+    return rounded(value, PIXEL_DECIMALS)
+
+
+def share(value: float | None) -> float | None:
+    """A confidence or another share, 0..1."""
+    return rounded(value, SHARE_DECIMALS)
+
+
+def finite(value: float | None) -> float | None:
+    """Not rounded; None for what is not known or not finite."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def xywh(box: Box) -> dict[str, Any]:
+    """`{x, y, width, height}`."""
+    return {name: pixel(value) for name, value in box.as_xywh().items()}
+
+
+def xyxy(box: Box) -> list[float | None]:
+    """`[x1, y1, x2, y2]`."""
+    return [pixel(side) for side in box]
