@@ -28,6 +28,7 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "pose_estimator": {"output0": (56, 8400)},
     "threat_detector": {"output0": (8, 8400)},
     "person_reid": {"output": (512,)},
+    "pet_classifier": {"logits": (2,)},
     "license_plate_detector": {"output0": (5, 8400)},
     "face_detector": {
         f"{kind}_{stride}": ((640 // stride) ** 2, columns)
@@ -43,7 +44,7 @@ def made_up(model: type[Adapter[Any]]) -> Description:
     """A description of a graph that this model accepts."""
     outputs = tuple(TensorInfo(name, (None, *shape), "float32") for name, shape in OUTPUTS[model.SPEC.name].items())
     graph = Graph(Path("made-up.onnx"), "0" * 64, 1, (), outputs, {})
-    names = ("person",) if model.SPEC.name == "pose_estimator" else ()
+    names = {"pose_estimator": ("person",), "pet_classifier": ("cat", "dog")}.get(model.SPEC.name, ())
     return Description(graph, Card(), replace(model.SPEC.input, origins={}), names)
 
 
@@ -166,6 +167,7 @@ def test_documented_variables_are_kept_and_ours_start_with_our_name(model: type[
         "threat_detector": "THREAT_MODEL_PATH",
         "pose_estimator": "POSE_MODEL_PATH",
         "person_reid": "REID_MODEL_PATH",
+        "pet_classifier": "PET_MODEL_PATH",
     }
     first = model.SPEC.path_variables[0]
     assert first == documented.get(model.SPEC.name, f"HEARTHWATCH_{model.SPEC.name.upper()}_MODEL_PATH")

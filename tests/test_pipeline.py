@@ -72,7 +72,8 @@ def accounted(result: EnrichmentResult) -> set[str | None]:
     """Every detection that the result says anything about."""
     failed = {error.detection_id for error in result.structured_errors}
     found: list[Mapping[str, Any]] = [
-        result.pose_results, result.threat_results, result.reid_embeddings, result.face_by_detection,
+        result.pose_results, result.threat_results, result.pet_classifications, result.reid_embeddings,
+        result.face_by_detection,
         result.plate_by_detection,
     ]  # fmt: skip
     return {*failed, *chain.from_iterable(found), *result.skipped, *result.nothing}
@@ -119,6 +120,7 @@ def findings(result: EnrichmentResult) -> int:
         for found in (
             result.pose_results,
             result.threat_results,
+            result.pet_classifications,
             result.reid_embeddings,
             result.face_by_detection,
             result.plate_by_detection,

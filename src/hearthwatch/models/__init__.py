@@ -17,6 +17,7 @@ from hearthwatch.models.person_reid import (
     ReIDAdapter,
     ReIDResult,
 )
+from hearthwatch.models.pet_classifier import PetAdapter, PetClassificationResult, PetClassifier
 from hearthwatch.models.plate_ocr import LicensePlateResult, PlateOCR, PlateOCRAdapter
 from hearthwatch.models.pose_estimator import Keypoint, PoseAdapter, PoseEstimator, PoseResult
 from hearthwatch.models.threat_detector import ThreatAdapter, ThreatDetection, ThreatDetector, ThreatResult
@@ -30,6 +31,7 @@ MODELS: tuple[type[Adapter[Any]], ...] = (
     ThreatAdapter,
     PoseAdapter,
     ReIDAdapter,
+    PetAdapter,
     FaceAdapter,
     PlateDetectorAdapter,
     PlateOCRAdapter,
@@ -50,6 +52,8 @@ __all__ = [
     "ObjectDetector",
     "PersonReID",
     "PersonReidentifier",
+    "PetClassificationResult",
+    "PetClassifier",
     "PlateOCR",
     "PoseEstimator",
     "PoseResult",

@@ -10,14 +10,22 @@ from torch import nn
 
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.networks.osnet import OSNET_INPUT_SIZE, osnet_from_state_dict
-from hearthwatch.networks.resnet import RESNET_INPUT_SIZE, resnet_from_state_dict
+from hearthwatch.networks.resnet import (
+    HUGGING_FACE_KEY,
+    RESNET_INPUT_SIZE,
+    resnet_from_state_dict,
+    torchvision_names,
+)
 from hearthwatch.networks.weights import Tensors, shown
 from hearthwatch.networks.yolov8 import YOLO_INPUT_SIZE, yolov8_from_state_dict
 
 Kind = Literal["osnet", "resnet", "yolov8-detect", "yolov8-pose", "yolov8-segment"]
 
 #: What `build_network` can build, for messages.
-KNOWN = "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's names), YOLOv8 detect, pose and segment"
+KNOWN = (
+    "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's or transformers' names), YOLOv8 detect, pose "
+    "and segment"
+)
 
 #: How training on several GPUs prefixes every name.
 _PARALLEL = "module."
@@ -67,6 +75,8 @@ def build_network(
         return _yolo(tensors, yaml, task, file)
     if _OSNET_KEY in tensors or any(".IN." in key for key in tensors):
         return Network(osnet_from_state_dict(tensors, file=file), OSNET_INPUT_SIZE, 1, "osnet", ("embedding",))
+    if HUGGING_FACE_KEY in tensors:
+        tensors = torchvision_names(tensors)
     if _RESNET_KEY in tensors:
         return Network(resnet_from_state_dict(tensors, file=file), RESNET_INPUT_SIZE, 1, "resnet", ("logits",))
     if _YOLO_KEY in tensors:

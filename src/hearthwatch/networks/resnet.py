@@ -3,12 +3,14 @@
 Paper      He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016 (arXiv:1512.03385); table 1.
 Reference  torchvision (BSD-3-Clause): `resnet18`, `resnet50`, whose key names these modules have. As there, a
            bottleneck halves the picture in its 3 x 3 convolution ("v1.5") where the paper does so in the first 1 x 1.
+           transformers' `ResNetForImageClassification` is the same network under other names.
 Input      (N, 3, H, W) float32 RGB, ImageNet mean and std; trained at 224 x 224.
 Output     (N, classes) float32 logits.
-Limits     For checkpoints in torchvision's layout. Those in transformers' layout have a maintained class there.
 """
 
 from __future__ import annotations
+
+import re
 
 import torch
 from torch import nn
@@ -26,6 +28,16 @@ _EXPANSION = 4
 #: (height, width) of the reference's evaluation crop.
 RESNET_INPUT_SIZE = (224, 224)
 IMAGENET_CLASSES = 1000
+#: A name that only transformers' layout has.
+HUGGING_FACE_KEY = "resnet.embedder.embedder.convolution.weight"
+_HUGGING_FACE_BLOCK = re.compile(
+    r"resnet\.encoder\.stages\.(\d+)\.layers\.(\d+)\.(layer\.(\d+)|shortcut)\.(convolution|normalization)\.(\w+)"
+)
+_HUGGING_FACE_ENDS = {
+    "resnet.embedder.embedder.convolution.": "conv1.",
+    "resnet.embedder.embedder.normalization.": "bn1.",
+    "classifier.1.": "fc.",
+}
 
 
 class ResNet(nn.Module):
@@ -90,6 +102,30 @@ def resnet_from_state_dict(tensors: Tensors, *, file: str = "the checkpoint") ->
         network = create_resnet(depth, classes)
     fill(network, tensors, file=file, network=f"ResNet-{depth}")
     return network
+
+
+def torchvision_names(tensors: Tensors) -> Tensors:
+    """Tensors of transformers' `ResNetForImageClassification` by the names that torchvision has for them.
+
+    A name that the network does not have stays as it is, so that the check of the names finds it.
+    """
+    return {_torchvision_name(key): array for key, array in tensors.items()}
+
+
+def _torchvision_name(key: str) -> str:
+    for start, ours in _HUGGING_FACE_ENDS.items():
+        if key.startswith(start):
+            return ours + key.removeprefix(start)
+    match = _HUGGING_FACE_BLOCK.fullmatch(key)
+    if match is None:
+        return key
+    stage, block, _, layer, kind, tensor = match.groups()
+    is_convolution = kind == "convolution"
+    if layer is None:
+        part = f"downsample.{0 if is_convolution else 1}"
+    else:
+        part = f"{'conv' if is_convolution else 'bn'}{int(layer) + 1}"
+    return f"layer{int(stage) + 1}.{block}.{part}.{tensor}"
 
 
 class _BasicBlock(nn.Module):

@@ -132,6 +132,8 @@ def _merge(result: EnrichmentResult, part: PictureEnrichment) -> None:
             result.pose_results[key] = found["pose_estimator"]
         if "threat_detector" in found:
             result.threat_results[key] = found["threat_detector"]
+        if "pet_classifier" in found:
+            result.pet_classifications[key] = found["pet_classifier"]
         if "person_reid" in found:
             result.reid_embeddings[key] = found["person_reid"]
         if "face_detector" in found:

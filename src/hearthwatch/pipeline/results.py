@@ -10,7 +10,14 @@ from enum import StrEnum
 from typing import Any
 
 from hearthwatch.errors import BadBox, InputError
-from hearthwatch.models import FaceResult, LicensePlateResult, PoseResult, ReIDResult, ThreatResult
+from hearthwatch.models import (
+    FaceResult,
+    LicensePlateResult,
+    PetClassificationResult,
+    PoseResult,
+    ReIDResult,
+    ThreatResult,
+)
 from hearthwatch.vision.boxes import Box, parse_box
 
 
@@ -132,6 +139,7 @@ class EnrichmentResult:
         license_plates: all that were read, with the detections that they belong to.
         faces: all that belong to a person.
         pose_results: by detection id; likewise `reid_embeddings`, `face_by_detection` and `plate_by_detection`.
+        pet_classifications: by detection id, for cats and dogs.
         threat_results: by the id of each person that the weapon detector looked at, also of those without a weapon.
         skipped: by detection id, the models that were not asked, with the reason.
         nothing: by detection id, the models that answered and found nothing; empty where no model is meant for the
@@ -144,6 +152,7 @@ class EnrichmentResult:
     faces: list[FaceResult] = field(default_factory=list)
     pose_results: dict[str, PoseResult] = field(default_factory=dict)
     threat_results: dict[str, ThreatResult] = field(default_factory=dict)
+    pet_classifications: dict[str, PetClassificationResult] = field(default_factory=dict)
     reid_embeddings: dict[str, ReIDResult] = field(default_factory=dict)
     face_by_detection: dict[str, FaceResult] = field(default_factory=dict)
     plate_by_detection: dict[str, LicensePlateResult] = field(default_factory=dict)

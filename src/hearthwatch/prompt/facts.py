@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from hearthwatch.models import LicensePlateResult, PoseResult
+from hearthwatch.models import LicensePlateResult, PetClassificationResult, PoseResult
+from hearthwatch.models.pet_classifier import UNKNOWN_BREED
 from hearthwatch.pipeline.results import DetectionInput, EnrichmentResult
 from hearthwatch.prompt.weapons import Weapon, weapons_of
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
@@ -32,7 +33,7 @@ class Fact:
     """One thing that is known.
 
     Attributes:
-        kind: `weapon`, `posture`, `alert`, `known`, `face`, `plate`, `presence`, `zone`, `dwell`, `absent`.
+        kind: `weapon`, `posture`, `alert`, `known`, `face`, `plate`, `presence`, `pet`, `zone`, `dwell`, `absent`.
         value: the word that rules look at (`crouching`, `confirmed high`, `person` …).
         text: the fact for a reader.
         subject: the detection's id; None for the scene.
@@ -99,10 +100,7 @@ def _of_detection(detection: DetectionInput, known: EnrichmentResult) -> Iterato
         yield from _posture(pose, key)
     if detection.known:
         yield Fact("known", "asserted", f"known as {detection.known!r}", key, None, Importance.IDENTITY)
-    if face := known.face_by_detection.get(key):
-        yield Fact("face", "visible", "face visible", key, face.confidence, Importance.IDENTITY)
-    if plate := known.plate_by_detection.get(key):
-        yield _plate(plate, key)
+    yield from _looked_at(known, key)
     for zone in detection.zones:
         yield Fact("zone", zone, f"in zone {zone!r}", key, None, Importance.CONTEXT)
     if detection.dwell_s is not None:
@@ -115,10 +113,27 @@ def _of_detection(detection: DetectionInput, known: EnrichmentResult) -> Iterato
             yield _absent(error.model, f"{error.model} failed: {error.message}", key)
 
 
+def _looked_at(known: EnrichmentResult, key: str) -> Iterator[Fact]:
+    """What the models found at one detection, but for weapons and postures."""
+    if face := known.face_by_detection.get(key):
+        yield Fact("face", "visible", "face visible", key, face.confidence, Importance.IDENTITY)
+    if plate := known.plate_by_detection.get(key):
+        yield _plate(plate, key)
+    if pet := known.pet_classifications.get(key):
+        yield _pet(pet, key)
+
+
 def _plate(plate: LicensePlateResult, key: str) -> Fact:
     if not plate.text:
         return _absent("plate", "a plate is visible and cannot be read", key)
     return Fact("plate", plate.text, f"plate reads {plate.text!r}", key, plate.confidence, Importance.IDENTITY)
+
+
+def _pet(pet: PetClassificationResult, key: str) -> Fact:
+    if not pet.is_household_pet:
+        return Fact("pet", "neither", "neither a cat nor a dog by a closer look", key, None, Importance.CONTEXT)
+    named = pet.pet_type if pet.breed == UNKNOWN_BREED else f"{pet.pet_type} ({pet.breed})"
+    return Fact("pet", pet.pet_type, f"{named} by a closer look", key, pet.confidence, Importance.CONTEXT)
 
 
 def _posture(pose: PoseResult, key: str) -> Iterator[Fact]:

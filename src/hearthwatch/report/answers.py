@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from hearthwatch.analysis import Event
-from hearthwatch.models import FaceResult, LicensePlateResult, PoseResult, ReIDResult, ThreatResult
+from hearthwatch.models import (
+    FaceResult,
+    LicensePlateResult,
+    PetClassificationResult,
+    PoseResult,
+    ReIDResult,
+    ThreatResult,
+)
 from hearthwatch.pipeline import DetectionInput
 from hearthwatch.selection import get_models_for_detection_type, models_beside
 from hearthwatch.vision.boxes import Box
@@ -17,6 +24,7 @@ ASKED_FOR = {
     "face": ("face_detector",),
     "license_plate": ("license_plate_detector", "plate_ocr"),
     "reid": ("person_reid",),
+    "pet": ("pet_classifier",),
 }
 
 
@@ -36,6 +44,7 @@ class Answers:
     face: FaceResult | None = None
     license_plate: LicensePlateResult | None = None
     reid: ReIDResult | None = None
+    pet: PetClassificationResult | None = None
     skipped: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     nothing: tuple[str, ...] = ()
@@ -53,6 +62,7 @@ def answers_of(event: Event, detection: DetectionInput) -> Answers:
         face=data.face_by_detection.get(key),
         license_plate=data.plate_by_detection.get(key),
         reid=data.reid_embeddings.get(key),
+        pet=data.pet_classifications.get(key),
         skipped=dict(data.skipped.get(key, {})),
         errors={error.model: error.message for error in data.structured_errors if error.detection_id == key},
     )

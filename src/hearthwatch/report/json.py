@@ -80,6 +80,7 @@ def _enrichment(event: Event, detection: DetectionInput) -> Json:
         "face": answers.face and _face(answers.face),
         "license_plate": answers.license_plate and _plate(answers.license_plate),
         "reid": answers.reid and _reid(answers.reid),
+        "pet": answers.pet and answers.pet.to_wire(),
     }
     told = {name: value for name, value in found.items() if value is not None or name in answers.nothing}
     errors = {model: _text(sentence) for model, sentence in answers.errors.items()}
