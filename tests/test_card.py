@@ -31,6 +31,7 @@ COMPLETE: dict[str, Any] = {
         "std": [4, 5, 6],
         "resize": "letterbox",
         "interpolation": "antialias",
+        "multiple": 14,
     },
     "outputs": {"age": {"name": "age_conv3", "scale": 100.0}, "sex": {"name": "p", "kind": "logits", "classes": ["a"]}},
     "head": "yunet",

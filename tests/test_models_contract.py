@@ -29,6 +29,7 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "threat_detector": {"output0": (8, 8400)},
     "person_reid": {"output": (512,)},
     "pet_classifier": {"logits": (2,)},
+    "depth_estimator": {"predicted_depth": (28, 37)},
     "license_plate_detector": {"output0": (5, 8400)},
     "face_detector": {
         f"{kind}_{stride}": ((640 // stride) ** 2, columns)
@@ -101,6 +102,10 @@ def test_any_picture_size_becomes_the_declared_input(model: type[Adapter[Any]], 
         tensor = inputs[model.SPEC.input.name]
         if model.SPEC.bundled:
             assert tensor.shape == (size[1], size[0], 3)
+        elif model.SPEC.input.resize == "aspect":
+            assert len(tensor) == 1
+            assert all(14 <= side <= 518 and side % 14 == 0 for side in tensor.shape[2:])
+            assert max(tensor.shape[2:]) == 518
         else:
             assert tensor.shape == (3, 3, *model.SPEC.input.size)
             assert tensor.dtype == np.float32
@@ -168,6 +173,7 @@ def test_documented_variables_are_kept_and_ours_start_with_our_name(model: type[
         "pose_estimator": "POSE_MODEL_PATH",
         "person_reid": "REID_MODEL_PATH",
         "pet_classifier": "PET_MODEL_PATH",
+        "depth_estimator": "DEPTH_MODEL_PATH",
     }
     first = model.SPEC.path_variables[0]
     assert first == documented.get(model.SPEC.name, f"HEARTHWATCH_{model.SPEC.name.upper()}_MODEL_PATH")

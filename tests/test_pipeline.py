@@ -72,9 +72,8 @@ def accounted(result: EnrichmentResult) -> set[str | None]:
     """Every detection that the result says anything about."""
     failed = {error.detection_id for error in result.structured_errors}
     found: list[Mapping[str, Any]] = [
-        result.pose_results, result.threat_results, result.pet_classifications, result.reid_embeddings,
-        result.face_by_detection,
-        result.plate_by_detection,
+        result.pose_results, result.threat_results, result.pet_classifications, distances(result),
+        result.reid_embeddings, result.face_by_detection, result.plate_by_detection,
     ]  # fmt: skip
     return {*failed, *chain.from_iterable(found), *result.skipped, *result.nothing}
 
@@ -114,6 +113,10 @@ def test_the_box_of_a_plate_is_the_detectors_and_not_the_readers_margin() -> Non
     assert data_of(track(here(finds=reader), [car])).plate_by_detection["c"].bbox == inner(car.bbox)
 
 
+def distances(result: EnrichmentResult) -> Mapping[str, Any]:
+    return result.depth_analysis.distances if result.depth_analysis else {}
+
+
 def findings(result: EnrichmentResult) -> int:
     return sum(
         len(found)
@@ -121,6 +124,7 @@ def findings(result: EnrichmentResult) -> int:
             result.pose_results,
             result.threat_results,
             result.pet_classifications,
+            distances(result),
             result.reid_embeddings,
             result.face_by_detection,
             result.plate_by_detection,
@@ -151,7 +155,8 @@ def test_full_when_every_model_that_was_asked_answered() -> None:
     tracked = track(here(), [detection("p"), detection("c", "car")])
     assert tracked.status is EnrichmentStatus.FULL
     assert tracked.successful_models == [
-        "face_detector", "license_plate_detector", "person_reid", "plate_ocr", "pose_estimator", "threat_detector",
+        "depth_estimator", "face_detector", "license_plate_detector", "person_reid", "plate_ocr", "pose_estimator",
+        "threat_detector",
     ]  # fmt: skip
     assert (tracked.failed_models, tracked.errors, tracked.success_rate) == ([], {}, 1.0)
     assert tracked.has_data
@@ -162,10 +167,10 @@ def test_partial_when_some_answered_and_some_failed() -> None:
     tracked = track(here(fails={"pose_estimator": InferenceFailed("it broke")}), [detection("p")])
     assert tracked.status is EnrichmentStatus.PARTIAL
     assert tracked.is_partial
-    assert tracked.successful_models == ["face_detector", "person_reid", "threat_detector"]
+    assert tracked.successful_models == ["depth_estimator", "face_detector", "person_reid", "threat_detector"]
     assert tracked.failed_models == ["pose_estimator"]
     assert tracked.errors == {"pose_estimator": "it broke"}
-    assert tracked.success_rate == pytest.approx(3 / 4)
+    assert tracked.success_rate == pytest.approx(4 / 5)
     result = data_of(tracked)
     assert result.errors == ["pose_estimator: it broke"]
     assert result.structured_errors == [EnrichmentError("pose_estimator", "p", "internal", "it broke")]
@@ -249,7 +254,7 @@ def test_a_picture_is_decoded_exactly_once_whatever_the_number_of_detections(cou
 
 def test_a_picture_that_nobody_looks_at_is_not_decoded() -> None:
     frame = picture()
-    track(here(), [detection("x", "bench"), detection("b", "bird")], {None: frame})
+    track(here(), [detection("x", "bench"), detection("b", "sofa")], {None: frame})
     assert frame.decodes == 0
 
 

@@ -148,6 +148,7 @@ def card_for(checkpoint: Checkpoint, adapter_class: type[Adapter[Any]]) -> Card:
         "name": default.name, "size": checkpoint.image_size or default.size, "layout": default.layout,
         "color": default.color, "dtype": default.dtype, "scale": default.scale, "mean": default.mean,
         "std": default.std, "resize": default.resize, "interpolation": default.interpolation,
+        "multiple": default.multiple,
     }  # fmt: skip
     stated = {} if given.input is None else given.input.model_dump(exclude_none=True)
     return Card.model_validate(

@@ -51,6 +51,7 @@ class CardInput(_Part):
     std: Triple = (1.0, 1.0, 1.0)
     resize: Resize | None = None
     interpolation: Interpolation | None = None
+    multiple: int | None = Field(default=None, ge=1, le=MAX_SIDE_PX)
 
     @field_validator("size")
     @classmethod

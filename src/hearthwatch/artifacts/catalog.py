@@ -192,6 +192,15 @@ CATALOG: tuple[CatalogEntry, ...] = (
         remark="ImageNet's classes; a checkpoint, to be converted once",
     ),
     CatalogEntry(
+        "depth_estimator",
+        "depth-anything-v2-small.onnx",
+        "depth-anything-v2-small",
+        "Apache-2.0",
+        repository="onnx-community/depth-anything-v2-small",
+        path="onnx/model.onnx",
+        remark="a third party's export of depth-anything/Depth-Anything-V2-Small-hf; Base and Large are non-commercial",
+    ),
+    CatalogEntry(
         "license_plate_detector",
         "license-plate-finetune-v1n.onnx",
         "license-plate-detector",
@@ -235,6 +244,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "threat_detector": ("threat-detection-yolov8n", "threat-yolov8n"),
         "person_reid": ("osnet-x0-25", "osnet-reid", "osnet"),
         "pet_classifier": ("pet-classifier",),
+        "depth_estimator": ("depth-anything-v2-small",),
         "license_plate_detector": ("license-plate-detector", "yolov11-license-plate-detection"),
         "plate_ocr": (),
         "face_detector": ("face_detection_yunet", "yunet"),

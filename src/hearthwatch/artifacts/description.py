@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -78,6 +78,7 @@ def describe(
     named = next((source["name"] for _, source in sources if source.get("name")), default.name)
     sources.append(("graph", _from_graph(graph, named)))
     spec, conflicts = _resolve(default, sources)
+    spec = _fixed(path, spec, graph)
     _check_against_graph(path, spec, graph)
     merged = card or embedded or Card()
     conflicts.extend(f"card: {key!r} is no field of a card and has no effect" for key in merged.unknown)
@@ -147,6 +148,8 @@ def _preprocessor(path: Path) -> dict[str, Any]:
             stated["scale"] = config["rescale_factor"]
         if config.get("do_normalize", True) and {"image_mean", "image_std"} <= config.keys():
             stated["mean"], stated["std"] = config["image_mean"], config["image_std"]
+        if config.get("keep_aspect_ratio"):
+            stated["resize"], stated["multiple"] = "aspect", config.get("ensure_multiple_of", 1)
         # What a card may not say (a std of 0, a side of a million pixels), this file may not either.
         return CardInput.model_validate(stated).model_dump(exclude_unset=True)
     except ValidationError as error:
@@ -170,6 +173,26 @@ def _from_graph(graph: Graph, name: str) -> dict[str, Any]:
         if height and width:
             stated["size"] = (height, width)
     return stated
+
+
+def _fixed(path: Path, spec: InputSpec, graph: Graph) -> InputSpec:
+    """A graph of one size takes every picture squashed to it, where nobody insists on its aspect.
+
+    Raises:
+        WeightsInvalid: a card insists.
+    """
+    tensor = next((t for t in graph.inputs if t.name == spec.name), None)
+    if spec.resize != "aspect" or tensor is None or len(tensor.shape) != 4:
+        return spec
+    sides = tensor.shape[2:] if spec.layout == "NCHW" else tensor.shape[1:3]
+    if None in sides:
+        return spec
+    if spec.origins["resize"] not in {"model default", "preprocessor"}:
+        raise WeightsInvalid(
+            f"{path}: {_origin(spec, 'resize')} says that pictures keep their aspect; the graph takes "
+            f"{sides[0]} x {sides[1]} px only"
+        )
+    return replace(spec, resize="squash", origins={**spec.origins, "resize": "graph"})
 
 
 def _check_against_graph(path: Path, spec: InputSpec, graph: Graph) -> None:

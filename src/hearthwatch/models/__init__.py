@@ -6,6 +6,7 @@ from typing import Any
 
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.errors import UnknownModel
+from hearthwatch.models.depth_estimator import DepthAdapter, DepthEstimator, DepthResult, ObjectDistance
 from hearthwatch.models.face_detector import FaceAdapter, FaceDetector, FaceResult
 from hearthwatch.models.license_plate_detector import LicensePlateDetector, PlateDetectorAdapter
 from hearthwatch.models.person_reid import (
@@ -32,6 +33,7 @@ MODELS: tuple[type[Adapter[Any]], ...] = (
     PoseAdapter,
     ReIDAdapter,
     PetAdapter,
+    DepthAdapter,
     FaceAdapter,
     PlateDetectorAdapter,
     PlateOCRAdapter,
@@ -43,6 +45,8 @@ __all__ = [
     "MODELS",
     "OSNET_INPUT_HEIGHT",
     "OSNET_INPUT_WIDTH",
+    "DepthEstimator",
+    "DepthResult",
     "Detection",
     "FaceDetector",
     "FaceResult",
@@ -50,6 +54,7 @@ __all__ = [
     "LicensePlateDetector",
     "LicensePlateResult",
     "ObjectDetector",
+    "ObjectDistance",
     "PersonReID",
     "PersonReidentifier",
     "PetClassificationResult",

@@ -32,6 +32,7 @@ _PARALLEL = "module."
 #: Names that only these architectures have.
 _OSNET_KEY = "conv2.0.conv2a.conv1.weight"
 _RESNET_KEY = "layer1.0.conv1.weight"
+_DEPTH_ANYTHING_KEY = "neck.reassemble_stage."
 _YOLO_KEY = "model.0.conv.weight"
 _YOLO_KINDS: dict[str, Kind] = {"detect": "yolov8-detect", "pose": "yolov8-pose", "segment": "yolov8-segment"}
 
@@ -83,6 +84,11 @@ def build_network(
         raise WeightsInvalid(
             f"{file} has the tensors of a YOLO network without its plan; the whole checkpoint is needed, or the ONNX "
             f"file that `yolo export model={file} format=onnx` writes"
+        )
+    if any(key.startswith(_DEPTH_ANYTHING_KEY) for key in tensors):
+        raise WeightsInvalid(
+            f"{file} has the tensors of Depth Anything, which is not built here: `hearthwatch models pull "
+            "depth_estimator` fetches the same network as an ONNX file, and `optimum-cli export onnx` writes one"
         )
     seen = f"its tensors are {shown(list(tensors))}" if tensors else "it has no tensors"
     raise WeightsInvalid(f"{file} is no network that is built here: {seen}; known are {KNOWN}")

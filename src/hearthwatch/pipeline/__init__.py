@@ -2,6 +2,7 @@
 
 from hearthwatch.pipeline.pipeline import EnrichmentPipeline
 from hearthwatch.pipeline.results import (
+    DepthAnalysisResult,
     DetectionInput,
     EnrichmentError,
     EnrichmentResult,
@@ -15,6 +16,7 @@ EnhancedEnrichmentPipeline = EnrichmentPipeline
 __all__ = [
     "ANIMAL_CLASSES",
     "VEHICLE_CLASSES",
+    "DepthAnalysisResult",
     "DetectionInput",
     "EnhancedEnrichmentPipeline",
     "EnrichmentError",

@@ -17,6 +17,7 @@ from hearthwatch.enrichment.runner import Runner
 from hearthwatch.errors import BadBox, HearthwatchError, ImageError, InputError, NotAnImage
 from hearthwatch.models import LicensePlateResult
 from hearthwatch.pipeline.results import (
+    DepthAnalysisResult,
     DetectionInput,
     EnrichmentError,
     EnrichmentResult,
@@ -134,6 +135,10 @@ def _merge(result: EnrichmentResult, part: PictureEnrichment) -> None:
             result.threat_results[key] = found["threat_detector"]
         if "pet_classifier" in found:
             result.pet_classifications[key] = found["pet_classifier"]
+        if "depth_estimator" in found:
+            result.depth_analysis = result.depth_analysis or DepthAnalysisResult()
+            # The distance and not the map: one picture's map would be kept once for each of its detections.
+            result.depth_analysis.distances[key] = found["depth_estimator"].distance()
         if "person_reid" in found:
             result.reid_embeddings[key] = found["person_reid"]
         if "face_detector" in found:

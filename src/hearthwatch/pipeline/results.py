@@ -13,6 +13,7 @@ from hearthwatch.errors import BadBox, InputError
 from hearthwatch.models import (
     FaceResult,
     LicensePlateResult,
+    ObjectDistance,
     PetClassificationResult,
     PoseResult,
     ReIDResult,
@@ -130,6 +131,27 @@ class EnrichmentError:
 
 
 @dataclass(slots=True)
+class DepthAnalysisResult:
+    """How far the detections are, each relative to its own picture.
+
+    Attributes:
+        distances: by detection id.
+    """
+
+    distances: dict[str, ObjectDistance] = field(default_factory=dict)
+
+    @property
+    def closest_detection_id(self) -> str | None:
+        """The detection that is nearest in its picture; None without any."""
+        return min(self.distances, key=lambda key: self.distances[key].relative_depth, default=None)
+
+    def to_context_string(self) -> str:
+        """One line a detection, the nearest first."""
+        ordered = sorted(self.distances.items(), key=lambda item: item[1].relative_depth)
+        return "\n".join(f"{key}: {distance.to_context_string()}" for key, distance in ordered)
+
+
+@dataclass(slots=True)
 class EnrichmentResult:
     """Everything that was found out about a batch of detections.
 
@@ -140,6 +162,7 @@ class EnrichmentResult:
         faces: all that belong to a person.
         pose_results: by detection id; likewise `reid_embeddings`, `face_by_detection` and `plate_by_detection`.
         pet_classifications: by detection id, for cats and dogs.
+        depth_analysis: how far the detections are; None where no depth was estimated.
         threat_results: by the id of each person that the weapon detector looked at, also of those without a weapon.
         skipped: by detection id, the models that were not asked, with the reason.
         nothing: by detection id, the models that answered and found nothing; empty where no model is meant for the
@@ -153,6 +176,7 @@ class EnrichmentResult:
     pose_results: dict[str, PoseResult] = field(default_factory=dict)
     threat_results: dict[str, ThreatResult] = field(default_factory=dict)
     pet_classifications: dict[str, PetClassificationResult] = field(default_factory=dict)
+    depth_analysis: DepthAnalysisResult | None = None
     reid_embeddings: dict[str, ReIDResult] = field(default_factory=dict)
     face_by_detection: dict[str, FaceResult] = field(default_factory=dict)
     plate_by_detection: dict[str, LicensePlateResult] = field(default_factory=dict)

@@ -33,7 +33,8 @@ class Fact:
     """One thing that is known.
 
     Attributes:
-        kind: `weapon`, `posture`, `alert`, `known`, `face`, `plate`, `presence`, `pet`, `zone`, `dwell`, `absent`.
+        kind: `weapon`, `posture`, `alert`, `known`, `face`, `plate`, `presence`, `pet`, `distance`, `zone`,
+            `dwell`, `absent`.
         value: the word that rules look at (`crouching`, `confirmed high`, `person` …).
         text: the fact for a reader.
         subject: the detection's id; None for the scene.
@@ -121,6 +122,9 @@ def _looked_at(known: EnrichmentResult, key: str) -> Iterator[Fact]:
         yield _plate(plate, key)
     if pet := known.pet_classifications.get(key):
         yield _pet(pet, key)
+    if known.depth_analysis and (distance := known.depth_analysis.distances.get(key)):
+        text = f"{distance.proximity_label} in this picture"
+        yield Fact("distance", distance.proximity_label, text, key, None, Importance.CONTEXT)
 
 
 def _plate(plate: LicensePlateResult, key: str) -> Fact:

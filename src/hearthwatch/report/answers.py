@@ -8,6 +8,7 @@ from hearthwatch.analysis import Event
 from hearthwatch.models import (
     FaceResult,
     LicensePlateResult,
+    ObjectDistance,
     PetClassificationResult,
     PoseResult,
     ReIDResult,
@@ -25,6 +26,7 @@ ASKED_FOR = {
     "license_plate": ("license_plate_detector", "plate_ocr"),
     "reid": ("person_reid",),
     "pet": ("pet_classifier",),
+    "depth": ("depth_estimator",),
 }
 
 
@@ -45,6 +47,7 @@ class Answers:
     license_plate: LicensePlateResult | None = None
     reid: ReIDResult | None = None
     pet: PetClassificationResult | None = None
+    depth: ObjectDistance | None = None
     skipped: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     nothing: tuple[str, ...] = ()
@@ -63,6 +66,7 @@ def answers_of(event: Event, detection: DetectionInput) -> Answers:
         license_plate=data.plate_by_detection.get(key),
         reid=data.reid_embeddings.get(key),
         pet=data.pet_classifications.get(key),
+        depth=data.depth_analysis.distances.get(key) if data.depth_analysis else None,
         skipped=dict(data.skipped.get(key, {})),
         errors={error.model: error.message for error in data.structured_errors if error.detection_id == key},
     )

@@ -81,6 +81,7 @@ def _enrichment(event: Event, detection: DetectionInput) -> Json:
         "license_plate": answers.license_plate and _plate(answers.license_plate),
         "reid": answers.reid and _reid(answers.reid),
         "pet": answers.pet and answers.pet.to_wire(),
+        "depth": answers.depth and answers.depth.to_wire(),
     }
     told = {name: value for name, value in found.items() if value is not None or name in answers.nothing}
     errors = {model: _text(sentence) for model, sentence in answers.errors.items()}

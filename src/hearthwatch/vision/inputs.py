@@ -9,8 +9,8 @@ from typing import Literal
 Layout = Literal["NCHW", "NHWC"]
 Color = Literal["RGB", "BGR"]
 DType = Literal["float32", "uint8"]
-Resize = Literal["squash", "letterbox"]
-Interpolation = Literal["linear", "antialias"]
+Resize = Literal["squash", "letterbox", "aspect"]
+Interpolation = Literal["linear", "antialias", "bicubic"]
 
 #: Mean and standard deviation of ImageNet in RGB order for values in 0..1 (He et al. 2016 and every torchvision model).
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -23,16 +23,18 @@ class InputSpec:
 
     Attributes:
         name: the graph's input tensor.
-        size: (height, width) in pixels.
+        size: (height, width) in pixels; the largest that there is, where `resize` is `aspect`.
         layout: order of the axes.
         color: order of the channels.
         dtype: element type of the tensor.
         scale: factor on the pixel, before mean and std (1/255 brings 0..255 to 0..1).
         mean: per channel, in the order of `color`.
         std: likewise.
-        resize: `squash` ignores the aspect; `letterbox` keeps it and pads to the size.
+        resize: `squash` ignores the aspect; `letterbox` keeps it and pads to the size; `aspect` keeps it and gives each
+            picture an input of its own size, as large as fits into `size`, for graphs that take any.
         interpolation: `linear` looks at 2 x 2 pixels (OpenCV's, what YOLO exporters do); `antialias` widens the filter
-            when it shrinks (Pillow's bilinear, what torchvision's transforms do).
+            when it shrinks (Pillow's bilinear, what torchvision's transforms do); `bicubic` is Pillow's.
+        multiple: with `aspect`, both sides are multiples of it (a vision transformer's patch).
         origins: field name to where its value came from (explicit, card, metadata, preprocessor, model default).
     """
 
@@ -46,4 +48,5 @@ class InputSpec:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     resize: Resize = "squash"
     interpolation: Interpolation = "linear"
+    multiple: int = 1
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)

@@ -20,8 +20,14 @@ def to_batch(images: Sequence[Image], spec: InputSpec) -> Array:
     """N images to (N, 3, H, W) or (N, H, W, 3), of the type, colour order and scaling of `spec`.
 
     N may be 0.
+
+    Raises:
+        ValueError: images of different shapes where each has an input of its own size: they make no batch.
     """
-    height, width = spec.size
+    sizes = {input_size(image, spec) for image in images} or {spec.size}
+    if len(sizes) > 1:
+        raise ValueError(f"images of {len(sizes)} input sizes make no batch: {sorted(sizes)}")
+    height, width = sizes.pop()
     shape = (3, height, width) if spec.layout == "NCHW" else (height, width, 3)
     batch: Array = np.empty((len(images), *shape), dtype=spec.dtype)
     for row, image in zip(batch, images, strict=True):
@@ -30,10 +36,26 @@ def to_batch(images: Sequence[Image], spec: InputSpec) -> Array:
     return batch
 
 
+def input_size(image: Image, spec: InputSpec) -> tuple[int, int]:
+    """(height, width) of the input that this image becomes."""
+    if spec.resize != "aspect":
+        return spec.size
+    ratio = min(spec.size[0] / image.height, spec.size[1] / image.width)
+    return (
+        _multiple(image.height * ratio, spec.multiple, spec.size[0]),
+        _multiple(image.width * ratio, spec.multiple, spec.size[1]),
+    )
+
+
+def _multiple(side: float, multiple: int, most: int) -> int:
+    """The nearest multiple, at least one and at most what fits."""
+    return max(multiple, min(round(side / multiple) * multiple, most // multiple * multiple))
+
+
 def _placed(image: Image, spec: InputSpec) -> tuple[UInt8, int, int]:
     """The image's pixels at the size that they have in the input, and the top and left that they have there."""
-    if spec.resize == "squash":
-        return _squash(image, spec), 0, 0
+    if spec.resize != "letterbox":
+        return _squash(image, input_size(image, spec), spec), 0, 0
     letterbox = Letterbox.fit(image.region, spec.size)
     return letterbox.scale(image), *letterbox.offset
 
@@ -61,9 +83,13 @@ def _write(planes: Array, pixels: UInt8, top: int, left: int, spec: InputSpec) -
         plane[top : top + rows, :left] = plane[top : top + rows, left + columns :] = pad
 
 
-def _squash(image: Image, spec: InputSpec) -> UInt8:
-    height, width = spec.size
+def _squash(image: Image, size: tuple[int, int], spec: InputSpec) -> UInt8:
+    height, width = size
     rows, columns = image.pixels.shape[:2]
+    if spec.interpolation == "bicubic" and (rows, columns) != size:
+        # Not OpenCV's: its cubic has another parameter, also where nothing shrinks.
+        resized = PIL.Image.fromarray(image.pixels).resize((width, height), PIL.Image.Resampling.BICUBIC)
+        return np.asarray(resized, dtype=np.uint8)
     if spec.interpolation == "antialias" and (rows > height or columns > width):
         shrunk = PIL.Image.fromarray(image.pixels).resize((width, height), PIL.Image.Resampling.BILINEAR)
         return np.asarray(shrunk, dtype=np.uint8)
