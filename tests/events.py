@@ -8,8 +8,19 @@ from datetime import datetime
 import numpy as np
 
 from hearthwatch.analysis import Event
-from hearthwatch.models import FaceResult, Keypoint, LicensePlateResult, PoseResult, ReIDResult
+from hearthwatch.models import (
+    FaceResult,
+    Keypoint,
+    LicensePlateResult,
+    ObjectDistance,
+    PetClassificationResult,
+    PoseResult,
+    ReIDResult,
+    ThreatDetection,
+    ThreatResult,
+)
 from hearthwatch.pipeline import (
+    DepthAnalysisResult,
     DetectionInput,
     EnrichmentError,
     EnrichmentResult,
@@ -139,6 +150,20 @@ def busy_event(name: str = "person-1", text: str = "AB123CD", source: str = "por
         detections, data, source=source, camera="Front door", when=NIGHT, status=EnrichmentStatus.PARTIAL,
         weights={"yolo26": "real", "pose_estimator": "sample", "face_detector": "custom"},
     )  # fmt: skip
+
+
+def armed_event() -> Event:
+    """A person with a knife in the hand, one without, and a cat."""
+    left, right, cat = Box(20, 60, 80, 220), Box(150, 70, 210, 230), Box(230, 150, 300, 220)
+    knife = ThreatDetection("knife", 0.9, Box(30, 120, 60, 160), "high")
+    distances = {"person-1": ObjectDistance(0.1, 2.2, "very close"), "cat-1": ObjectDistance(0.3, 2.8, "close")}
+    data = EnrichmentResult(
+        threat_results={"person-1": ThreatResult((knife,)), "person-2": ThreatResult()},
+        pet_classifications={"cat-1": PetClassificationResult("cat", "unknown", 0.94, is_household_pet=True)},
+        depth_analysis=DepthAnalysisResult(distances),
+    )
+    detections = [person("person-1", left), person("person-2", right), DetectionInput("cat-1", "cat", 0.9, cat)]
+    return make_event(detections, data)
 
 
 def hostile_event(text: str) -> Event:

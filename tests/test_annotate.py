@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events import busy_event, face, make_event, person, plate, pose, ramp
+from events import armed_event, busy_event, face, make_event, person, plate, pose, ramp
 from hearthwatch.pipeline import DetectionInput, EnrichmentResult
 from hearthwatch.report import annotate, encode_jpeg
 from hearthwatch.report.annotate import Canvas, find_marks
@@ -220,6 +220,11 @@ def test_the_most_important_marks_choose_their_places_first() -> None:
     event = make_event([DetectionInput(name, name, 0.9, box) for name in classes])
     marks = find_marks(event, Canvas.of(Image.of(ramp(320, 240))))
     assert [mark.wordings[-1] for mark in marks] == ["5", "4", "3", "2", "1"]
+
+
+def test_a_weapon_of_the_weapon_detector_has_a_box_with_its_name_and_comes_first() -> None:
+    mark = find_marks(armed_event(), Canvas.of(Image.of(ramp(320, 240))))[0]
+    assert (mark.kind, mark.wordings, mark.box) == ("weapon", ("knife 90%", "knife"), Box(30, 120, 60, 160))
 
 
 def test_a_plate_s_label_is_its_text() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from hearthwatch.adapter.base import Adapter
@@ -38,6 +39,8 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     },
     "plate_ocr": {"texts": (), "scores": (), "quads": ()},
 }
+#: Frame models of the pipeline alone, whose answer for a box is one of the findings of a picture.
+SEVERAL = {"face_detector", "license_plate_detector"}
 SIZES = [(1, 1), (7, 900), (900, 7), (640, 640), (1920, 1080)]
 
 
@@ -144,6 +147,34 @@ def test_every_result_tells_itself_to_a_prompt(model: type[Adapter[Any]]) -> Non
     for result in model(made_up(model)).predict([blank(64, 64)], Network(model, 0.9)):
         assert isinstance(result.to_context_string(), str)
         assert result.to_context_string()
+
+
+def test_every_result_fits_what_its_model_says_of_it_on_the_wire(model: type[Adapter[Any]]) -> None:
+    adapter = model(made_up(model))
+    for value in (0.1, 0.9):
+        whole = adapter.predict([blank(64, 64)], Network(model, value))
+        for result in [*whole, adapter.nothing()]:
+            if result is None:
+                continue
+            wire = result.to_wire()
+            model.RESPONSE.model_validate(wire)
+            orjson.dumps(wire, option=orjson.OPT_SERIALIZE_NUMPY)
+            assert set(wire) <= set(model.RESPONSE.model_json_schema()["properties"])
+
+
+def test_the_answer_for_a_box_fits_as_well(model: type[Adapter[Any]]) -> None:
+    adapter = model(made_up(model))
+    for answer in adapter.for_boxes(blank(100, 100), [Box(10, 10, 90, 99)], Network(model, 0.9)):
+        found: Any = adapter.nothing() if answer is None else answer
+        if model.SPEC.name not in SEVERAL and found is not None:
+            model.RESPONSE.model_validate(found.to_wire())
+
+
+def test_every_field_of_an_answer_is_described(model: type[Adapter[Any]]) -> None:
+    schema = model.RESPONSE.model_json_schema()
+    for part in (schema, *schema.get("$defs", {}).values()):
+        for name, field in part.get("properties", {}).items():
+            assert field.get("description"), f"{part['title']}.{name}"
 
 
 def test_identical_results_agree_and_the_agreement_can_fail(model: type[Adapter[Any]]) -> None:

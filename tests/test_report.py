@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from events import HOSTILE, busy_event, embedding, hostile_event, make_event, person, pose
+from events import HOSTILE, armed_event, busy_event, embedding, hostile_event, make_event, person, pose
 from hearthwatch.analysis import Event
 from hearthwatch.errors import SettingsError
 from hearthwatch.models import Keypoint, PoseResult
@@ -65,7 +65,8 @@ def test_an_event_says_where_when_and_how_large() -> None:
 def test_findings_have_the_names_of_the_wire_contract() -> None:
     found = event_to_json(busy_event())["detections"]
     first, second, car = (detection["enrichment"] for detection in found)
-    assert set(first["pose"]) == {"keypoints", "posture", "pose_class", "alerts", "confidence", "is_suspicious"}
+    documented = {"keypoints", "posture", "pose_class", "alerts", "confidence", "is_suspicious"}
+    assert set(first["pose"]) == {*documented, "bbox"}
     assert first["pose"]["keypoints"][0] == {"name": "nose", "x": 50.0, "y": 72.8, "confidence": 0.9}
     assert first["pose"]["is_suspicious"] is True
     assert set(first["face"]) == {"bbox", "confidence", "landmarks"}
@@ -75,6 +76,23 @@ def test_findings_have_the_names_of_the_wire_contract() -> None:
     assert car["license_plate"]["detection_confidence"] == 0.8
     assert first["skipped"] == {"threat_detector": "not part of this version"}
     assert second["errors"] == {"pose_estimator": "the engine stopped"}
+
+
+def test_weapons_pets_and_distances_are_findings_like_the_others() -> None:
+    event = armed_event()
+    first, second, cat = (detection["enrichment"] for detection in event_to_json(event)["detections"])
+    assert first["threat"]["threats_detected"][0]["class"] == "knife"
+    assert (first["threat"]["is_threat"], first["threat"]["max_severity"]) == (True, "high")
+    assert second["threat"] is None
+    assert cat["pet"] == {"pet_type": "cat", "breed": "unknown", "confidence": 0.94, "is_household_pet": True}
+    assert cat["depth"]["calibrated"] is False
+    assert cat["depth"]["proximity_label"] == "close"
+    page, lines = Page(render_html([event], [])).text, printed(event)
+    for said in (page, lines):
+        assert "knife (high), confirmed" in said
+        assert "No weapon seen." in said
+        assert "cat by a closer look" in said
+        assert "close in this picture" in said
 
 
 def test_a_box_is_x_y_width_height_with_one_decimal() -> None:

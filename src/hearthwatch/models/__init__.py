@@ -8,6 +8,12 @@ from hearthwatch.adapter.base import Adapter
 from hearthwatch.errors import UnknownModel
 from hearthwatch.models.depth_estimator import DepthAdapter, DepthEstimator, DepthResult, ObjectDistance
 from hearthwatch.models.face_detector import FaceAdapter, FaceDetector, FaceResult
+from hearthwatch.models.factories import (
+    load_person_reid,
+    load_pose_estimator,
+    load_threat_detector,
+    validate_model_path,
+)
 from hearthwatch.models.license_plate_detector import LicensePlateDetector, PlateDetectorAdapter
 from hearthwatch.models.person_reid import (
     DEFAULT_SIMILARITY_THRESHOLD,
@@ -67,6 +73,10 @@ __all__ = [
     "ThreatDetector",
     "ThreatResult",
     "get_model",
+    "load_person_reid",
+    "load_pose_estimator",
+    "load_threat_detector",
+    "validate_model_path",
 ]
 
 

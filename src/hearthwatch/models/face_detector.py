@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from pydantic import Field
 
+from hearthwatch.adapter import wire
 from hearthwatch.adapter.agreement import Agreement, same_boxes
 from hearthwatch.adapter.base import ImageNetwork, Tensors
 from hearthwatch.adapter.facade import Model
@@ -56,6 +59,17 @@ class FaceResult:
         """One line."""
         return f"Face: visible (confidence: {self.confidence:.0%})"
 
+    def to_wire(self) -> dict[str, Any]:
+        """One face as plain values."""
+        return {
+            "bbox": wire.xywh(self.bbox),
+            "confidence": wire.share(self.confidence),
+            "landmarks": [
+                {"name": name, "x": wire.pixel(x), "y": wire.pixel(y)}
+                for name, (x, y) in zip(LANDMARKS, self.landmarks, strict=False)
+            ],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Faces:
@@ -66,6 +80,32 @@ class Faces:
     def to_context_string(self) -> str:
         """One line."""
         return f"Faces: {len(self.faces)} visible"
+
+    def to_wire(self) -> dict[str, Any]:
+        """All of them."""
+        return {"faces": [face.to_wire() for face in self.faces]}
+
+
+class LandmarkAnswer(wire.Answer):
+    """One landmark."""
+
+    name: str = Field(description=f"One of {', '.join(LANDMARKS)}; right is the person's right.")
+    x: float | None = Field(description="Pixels of the picture that was sent, from the left.")
+    y: float | None = Field(description="Pixels of the picture that was sent, from the top.")
+
+
+class FaceAnswer(wire.Answer):
+    """One face."""
+
+    bbox: wire.BoxAnswer = Field(description="Pixels of the picture that was sent.")
+    confidence: float | None = Field(description="0..1.")
+    landmarks: list[LandmarkAnswer] = Field(description="Five points.")
+
+
+class FacesAnswer(wire.Answer):
+    """The faces of one picture."""
+
+    faces: list[FaceAnswer] = Field(description="Most confident first.")
 
 
 def _boxes(result: Faces) -> Float:
@@ -89,6 +129,7 @@ class FaceAdapter(ImageNetwork[Faces]):
     """YuNet: graphs and arithmetic only."""
 
     SPEC = SPEC
+    RESPONSE = FacesAnswer
 
     def __init__(self, description: Description) -> None:
         super().__init__(description)

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from pydantic import Field
 
+from hearthwatch.adapter import wire
 from hearthwatch.adapter.agreement import Agreement, same_direction
 from hearthwatch.adapter.base import ImageNetwork, Tensors
 from hearthwatch.adapter.facade import Model
@@ -54,6 +57,24 @@ class ReIDResult:
         """One line; the numbers mean nothing to a reader."""
         return f"Re-ID: appearance recorded ({len(self.embedding)} numbers)"
 
+    def to_wire(self) -> dict[str, Any]:
+        """The answer of `/person-reid`; the embedding stays an array, which the JSON writers take."""
+        return {
+            "embedding": self.embedding,
+            "embedding_dim": len(self.embedding),
+            "embedding_hash": self.hash,
+            "space": self.space,
+        }
+
+
+class ReIDAnswer(wire.Answer):
+    """One person's appearance."""
+
+    embedding: list[float] = Field(description="512 numbers, of length 1 together.")
+    embedding_dim: int = Field(description="How many numbers there are.")
+    embedding_hash: str = Field(description="16 hexadecimal digits of the exact vector: a look-up key.")
+    space: str = Field(description="Which network made it; vectors of different spaces cannot be compared.")
+
 
 SPEC = Spec(
     name="person_reid",
@@ -82,6 +103,7 @@ class ReIDAdapter(ImageNetwork[ReIDResult]):
     """OSNet: graphs and arithmetic only."""
 
     SPEC = SPEC
+    RESPONSE = ReIDAnswer
 
     def __init__(self, description: Description) -> None:
         super().__init__(description)

@@ -13,9 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from pydantic import Field
 
+from hearthwatch.adapter import wire
 from hearthwatch.adapter.agreement import Agreement
 from hearthwatch.adapter.base import Adapter, Run
 from hearthwatch.adapter.facade import Model
@@ -59,6 +62,28 @@ class LicensePlateResult:
             return "License plate: visible, not readable"
         return f'License plate: "{self.text}" (confidence: {self.confidence:.0%})'
 
+    def to_wire(self) -> dict[str, Any]:
+        """One plate as plain values; the texts are null where nothing could be read."""
+        return {
+            "text": self.text or None,
+            "raw_text": self.raw_text or None,
+            "confidence": wire.share(self.confidence),
+            "detection_confidence": wire.share(self.detection_confidence),
+            "bbox": wire.xywh(self.bbox),
+            "vehicle_id": self.vehicle_id,
+        }
+
+
+class PlateAnswer(wire.Answer):
+    """One plate."""
+
+    text: str | None = Field(description="Upper-case letters and digits; null where it cannot be read.")
+    raw_text: str | None = Field(description="As it was read, line by line.")
+    confidence: float | None = Field(description="Of the text, 0..1.")
+    detection_confidence: float | None = Field(description="That there is a plate, 0..1; null where nobody looked.")
+    bbox: wire.BoxAnswer = Field(description="Pixels of the picture that was sent.")
+    vehicle_id: str | None = Field(description="The detection that it belongs to.")
+
 
 def normalise_plate(text: str) -> str:
     """Upper-case letters and digits only: separators, spaces and country signs' dots are gone."""
@@ -83,6 +108,7 @@ class PlateOCRAdapter(Adapter[LicensePlateResult | None]):
     """Lines of text to a plate's text. None where nothing could be read."""
 
     SPEC = SPEC
+    RESPONSE = PlateAnswer
 
     def predict(self, images: Sequence[Image], run: Run) -> list[LicensePlateResult | None]:
         """N crops of plates to N texts."""

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
+from hearthwatch.adapter import wire
 from hearthwatch.adapter.agreement import Agreement
 from hearthwatch.adapter.base import ImageNetwork, Tensors
 from hearthwatch.adapter.facade import Model
@@ -28,7 +30,7 @@ from hearthwatch.vision.image import Float, Image
 from hearthwatch.vision.inputs import InputSpec
 from hearthwatch.vision.keypoints import COCO_KEYPOINTS, oks
 from hearthwatch.vision.letterbox import Letterbox
-from hearthwatch.vision.posture import SUSPICIOUS_POSTURES, classify_posture
+from hearthwatch.vision.posture import POSTURES, SUSPICIOUS_POSTURES, classify_posture
 from hearthwatch.vision.yolo import YoloHead, decode_yolo
 
 #: Persons below it are not decoded: the exporter's documented default.
@@ -51,6 +53,15 @@ class Keypoint:
     def conf(self) -> float:
         """The same as `confidence`."""
         return self.confidence
+
+    def to_wire(self) -> dict[str, Any]:
+        """One row of `keypoints`."""
+        return {
+            "name": self.name,
+            "x": wire.pixel(self.x),
+            "y": wire.pixel(self.y),
+            "confidence": wire.share(self.confidence),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,18 @@ class PoseResult:
             lines.append("  [ALERT: Suspicious posture detected]")
         return "\n".join(lines)
 
+    def to_wire(self) -> dict[str, Any]:
+        """One person's part of the answer of `/pose-analyze`."""
+        return {
+            "keypoints": [keypoint.to_wire() for keypoint in self.keypoints],
+            "posture": self.posture,
+            "pose_class": self.pose_class,
+            "alerts": list(self.alerts),
+            "confidence": wire.share(self.confidence),
+            "is_suspicious": self.is_suspicious,
+            "bbox": self.bbox and wire.xywh(self.bbox),
+        }
+
     def as_array(self) -> Float:
         """(17, 3) x, y, confidence; (0, 3) where no person was found."""
         return np.array([(k.x, k.y, k.confidence) for k in self.keypoints], np.float32).reshape(-1, 3)
@@ -102,6 +125,44 @@ class Poses:
     def to_context_string(self) -> str:
         """All persons' poses as a prompt's lines."""
         return "\n".join(person.to_context_string() for person in self.persons) or "Pose: no person found"
+
+    def at_least(self, min_confidence: float) -> Poses:
+        """The persons at or above a confidence (0..1); nothing below `MIN_CONFIDENCE` was ever decoded."""
+        return Poses(tuple(person for person in self.persons if person.confidence >= min_confidence))
+
+    def to_wire(self) -> dict[str, Any]:
+        """The answer of `/pose-analyze`: the most confident person's, with everybody in `persons`."""
+        first = self.persons[0] if self.persons else PoseResult()
+        return first.to_wire() | {"persons": [person.to_wire() for person in self.persons]}
+
+
+class KeypointAnswer(wire.Answer):
+    """One joint."""
+
+    name: str = Field(description=f"One of {', '.join(COCO_KEYPOINTS)}.")
+    x: float | None = Field(description="Pixels of the picture that was sent, from the left.")
+    y: float | None = Field(description="Pixels of the picture that was sent, from the top.")
+    confidence: float | None = Field(description="0..1; below 0.5 the joint is a guess.")
+
+
+class PoseAnswer(wire.Answer):
+    """One person's pose."""
+
+    keypoints: list[KeypointAnswer] = Field(description="17 in COCO's order; empty where nobody was found.")
+    posture: str = Field(description=f"One of {', '.join(POSTURES)}.")
+    pose_class: str = Field(description="The same as `posture`.")
+    alerts: list[str] = Field(description="What deserves attention.")
+    confidence: float | None = Field(description="Of the person, 0..1; 0 where nobody was found.")
+    is_suspicious: bool = Field(description="Whether the posture is a suspicious one.")
+    bbox: wire.BoxAnswer | None = Field(description="Of the person; null where nobody was found.")
+
+
+class PosesAnswer(PoseAnswer):
+    """The most confident person's pose, or that of the box that was sent."""
+
+    persons: list[PoseAnswer] = Field(
+        default=[], description="Everybody in the picture, most confident first; empty where a box was sent."
+    )
 
 
 def _oks(reference: Poses, candidate: Poses) -> float | None:
@@ -139,6 +200,7 @@ class PoseAdapter(ImageNetwork[Poses]):
     """YOLO pose heads: graphs and arithmetic only."""
 
     SPEC = SPEC
+    RESPONSE = PosesAnswer
 
     def __init__(self, description: Description) -> None:
         super().__init__(description)
@@ -153,6 +215,10 @@ class PoseAdapter(ImageNetwork[Poses]):
         """(N, 56, anchors) or (N, 300, 57) to the persons of N pictures, in picture pixels."""
         raw = np.asarray(outputs[self.output], dtype=np.float32)
         return [self._decode(rows, image) for rows, image in zip(raw, images, strict=True)]
+
+    @classmethod
+    def nothing(cls) -> PoseResult:
+        return PoseResult()
 
     def associate(self, result: Poses, boxes: Sequence[Box]) -> Sequence[PoseResult | None]:
         """Each box's skeleton by overlap, best pairs first, each skeleton once; None for a box without one."""

@@ -152,7 +152,7 @@ class ThreatAnswer(wire.Answer):
 
     class_name: str = Field(alias="class", description="The weights' own word.")
     confidence: float | None = Field(description="0..1.")
-    bbox: wire.BoxAnswer
+    bbox: wire.BoxAnswer = Field(description="Pixels of the picture that was sent.")
     severity: Severity = Field(description="By the name of the class; unknown names are medium.")
 
 
@@ -168,7 +168,7 @@ class ThreatsAnswer(wire.Answer):
     """The threats of one picture, or at one box of it."""
 
     threats_detected: list[ThreatAnswer] = Field(description="Most confident first.")
-    is_threat: bool
+    is_threat: bool = Field(description="Whether anything counts as a threat.")
     max_confidence: float | None = Field(description="0..1; 0 without a threat.")
     max_severity: Severity | None = Field(description="The worst one; null without a threat.")
     threats: list[TypedThreatAnswer] = Field(description="The same threats under other names.")

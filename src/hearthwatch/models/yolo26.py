@@ -87,7 +87,7 @@ class DetectionAnswer(wire.Answer):
 
     class_name: str = Field(alias="class", description="The weights' own word.")
     confidence: float | None = Field(description="0..1.")
-    bbox: wire.BoxAnswer
+    bbox: wire.BoxAnswer = Field(description="Pixels of the picture that was sent.")
 
 
 class DetectionsAnswer(wire.Answer):

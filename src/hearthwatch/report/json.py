@@ -11,16 +11,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from hearthwatch.adapter import wire
+from hearthwatch.adapter.base import Result
 from hearthwatch.analysis import Event
-from hearthwatch.models import FaceResult, LicensePlateResult, PoseResult, ReIDResult
-from hearthwatch.models.face_detector import LANDMARKS
 from hearthwatch.pipeline import DetectionInput
-from hearthwatch.report.answers import answers_of, box_in_picture
+from hearthwatch.report.answers import ASKED_FOR, answers_of, box_in_picture
 from hearthwatch.risk import RiskAssessment
-from hearthwatch.vision.boxes import Box
 
 VERSION = 1
-_PIXEL, _SHARE, _MS = 1, 4, 2  # decimals
+MS_DECIMALS = 2
 
 Json = dict[str, Any]
 
@@ -51,14 +52,14 @@ def event_to_json(event: Event) -> Json:
         "height": height,
         "detections": [_detection(event, detection) for detection in event.detections],
         "enrichment": {
-            "license_plates": [_plate(plate) for plate in data.license_plates] if data else [],
-            "faces": [_face(face) for face in data.faces] if data else [],
+            "license_plates": [_finding(plate) for plate in data.license_plates] if data else [],
+            "faces": [_finding(face) for face in data.faces] if data else [],
         },
         "risk": _risk(event.risk),
         "status": event.status.value,
         "errors": [_text(error) for error in event.errors],
         "weights": dict(event.weights),
-        "timings_ms": {name: _number(value, _MS) for name, value in event.timings_ms.items()},
+        "timings_ms": {name: wire.rounded(value, MS_DECIMALS) for name, value in event.timings_ms.items()},
     }
 
 
@@ -66,77 +67,35 @@ def _detection(event: Event, detection: DetectionInput) -> Json:
     return {
         "id": _text(detection.id),
         "class": _text(detection.class_name),
-        "confidence": _number(detection.confidence, _SHARE),
-        "bbox": _box(box_in_picture(event, detection)),
+        "confidence": wire.share(detection.confidence),
+        "bbox": wire.xywh(box_in_picture(event, detection)),
         "enrichment": _enrichment(event, detection),
     }
 
 
 def _enrichment(event: Event, detection: DetectionInput) -> Json:
     answers = answers_of(event, detection)
-    found: Json = {
-        "threat": answers.threat and answers.threat.to_wire(),
-        "pose": answers.pose and _pose(answers.pose),
-        "face": answers.face and _face(answers.face),
-        "license_plate": answers.license_plate and _plate(answers.license_plate),
-        "reid": answers.reid and _reid(answers.reid),
-        "pet": answers.pet and answers.pet.to_wire(),
-        "depth": answers.depth and answers.depth.to_wire(),
-    }
-    told = {name: value for name, value in found.items() if value is not None or name in answers.nothing}
+    found = {name: getattr(answers, name) for name in ASKED_FOR}
+    told = {name: value and _finding(value) for name, value in found.items() if value or name in answers.nothing}
     errors = {model: _text(sentence) for model, sentence in answers.errors.items()}
     return told | {"skipped": answers.skipped, "errors": errors}
 
 
-def _pose(pose: PoseResult) -> Json:
-    return {
-        "keypoints": [
-            {
-                "name": joint.name,
-                "x": _number(joint.x, _PIXEL),
-                "y": _number(joint.y, _PIXEL),
-                "confidence": _number(joint.confidence, _SHARE),
-            }
-            for joint in pose.keypoints
-        ],
-        "posture": pose.posture,
-        "pose_class": pose.pose_class,
-        "alerts": list(pose.alerts),
-        "confidence": _number(pose.confidence, _SHARE),
-        "is_suspicious": pose.is_suspicious,
-    }
+def _finding(result: Result) -> Json:
+    """What a model found, as on the wire; a re-identification's array as numbers that any JSON writer takes."""
+    told: Json = _plain(result.to_wire())
+    return told
 
 
-def _face(face: FaceResult) -> Json:
-    return {
-        "bbox": _box(face.bbox),
-        "confidence": _number(face.confidence, _SHARE),
-        "landmarks": [
-            {"name": name, "x": _number(x, _PIXEL), "y": _number(y, _PIXEL)}
-            for name, (x, y) in zip(LANDMARKS, face.landmarks, strict=False)
-        ],
-    }
-
-
-def _plate(plate: LicensePlateResult) -> Json:
-    return {
-        "text": _text(plate.text) or None,
-        "raw_text": _text(plate.raw_text) or None,
-        "confidence": _number(plate.confidence, _SHARE),
-        "detection_confidence": _number(plate.detection_confidence, _SHARE),
-        "bbox": _box(plate.bbox),
-        "vehicle_id": _maybe_text(plate.vehicle_id),
-    }
-
-
-def _reid(reid: ReIDResult) -> Json:
-    return {
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.ndarray):
         # The shortest decimals that give back the same float32: `embedding_hash` can be checked against them.
-        "embedding": [float(str(value)) if math.isfinite(value) else None for value in reid.embedding],
-        "embedding_dim": len(reid.embedding),
-        "embedding_hash": reid.hash,
-        "space": reid.space,
-    }
+        return [float(str(number)) if math.isfinite(number) else None for number in value]
+    return _text(value) if isinstance(value, str) else value
 
 
 def _risk(risk: RiskAssessment) -> Json:
@@ -148,15 +107,6 @@ def _risk(risk: RiskAssessment) -> Json:
         "reasons": [_text(str(reason)) for reason in risk.reasons],
         "source": risk.source,
     }
-
-
-def _box(box: Box) -> Json:
-    return {name: _number(value, _PIXEL) for name, value in box.as_xywh().items()}
-
-
-def _number(value: float | None, decimals: int) -> float | None:
-    """Rounded; null for what JSON cannot say."""
-    return round(float(value), decimals) if value is not None and math.isfinite(value) else None
 
 
 def _text(text: str) -> str:
