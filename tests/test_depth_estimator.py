@@ -188,7 +188,7 @@ def test_half_way_in_inverse_depth_is_much_nearer_than_half_way_in_depth() -> No
         (0, "very close"),
         (0.15, "very close"),
         (0.16, "close"),
-        (0.5, "moderate distance"),
+        (0.5, "moderate"),
         (0.7, "far"),
         (1, "very far"),
     ],

@@ -84,6 +84,15 @@ def test_a_threat_counts_from_half_and_a_call_may_ask_for_less_or_more() -> None
     assert found.at_least(0.95).at_least(0.5) == found
 
 
+def test_engines_are_compared_by_the_faintest_trace_which_nobody_is_told() -> None:
+    faint, moved = seen((0.02, 0, PERSON)), seen((0.03, 0, Box(300, 300, 400, 500)))
+    assert (faint.threats, faint.weaker, faint.at_least(0.0).threats) == ((), (), ())
+    assert SPEC.agreement.judge([faint], [faint]) == 1.0
+    assert SPEC.agreement.judge([faint], [moved]) == 0.0
+    assert SPEC.agreement.judge([faint], [seen()]) == 0.0
+    assert SPEC.agreement.judge([seen()], [seen()]) is None
+
+
 def test_the_worst_and_the_surest_are_two_questions() -> None:
     found = ThreatResult((threat(PERSON, 0.9, "hammer"), threat(PERSON, 0.6, "gun")))
     assert found.max_severity == "critical"

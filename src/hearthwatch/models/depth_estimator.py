@@ -41,7 +41,7 @@ PROXIMITY_VERSION = "proximity-1"
 PROXIMITY: tuple[tuple[float, str], ...] = (
     (0.15, "very close"),
     (0.35, "close"),
-    (0.6, "moderate distance"),
+    (0.6, "moderate"),
     (0.8, "far"),
     (1.0, "very far"),
 )

@@ -11,8 +11,8 @@ Limits   One frame makes a candidate and no certainty. A small detector of 256 p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +23,7 @@ from hearthwatch.adapter.agreement import Agreement, same_boxes
 from hearthwatch.adapter.base import Tensors
 from hearthwatch.adapter.facade import Model
 from hearthwatch.adapter.spec import Priority, Scope, Spec
-from hearthwatch.models.yolo26 import YoloDecoder
+from hearthwatch.models.yolo26 import Detection, YoloDecoder
 from hearthwatch.vision.boxes import Box, coverage
 from hearthwatch.vision.decode import PictureLike
 from hearthwatch.vision.image import Float, Image
@@ -46,6 +46,9 @@ SEVERITY_ORDER: tuple[Severity, ...] = ("critical", "high", "medium")
 MIN_CONFIDENCE = 0.5
 #: The lowest that a call can ask for: below it a detector mostly sees shadows.
 LOWEST_CONFIDENCE = 0.1
+#: Ordinary pictures have no weapons, and two engines that both see nothing have not been compared. The faintest thing
+#: that a network sees there is a trace, by which they can be; it is never told to anybody.
+TRACE_CONFIDENCE = 0.01
 #: How far from a person's box a threat may be and still be theirs, in heights of the box. The box ends at the hand, and
 #: a detector often draws the weapon alone; a rifle of 1 m at arm's length is half a stature away at its far end, and
 #: less than half of that at its near end.
@@ -87,6 +90,9 @@ class ThreatDetection:
         }
 
 
+Threats = tuple[ThreatDetection, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ThreatResult:
     """The threats of a picture or of one person; an answer also where there are none.
@@ -95,11 +101,13 @@ class ThreatResult:
         threats: what counts as a threat, most confident first.
         weaker: what was seen with less confidence than that; `at_least` can let it count.
         elsewhere: of one person's answer, the picture's threats that are at none of the persons asked about.
+        trace: the most confident thing of the picture, however faint: what engines are compared by, and no sighting.
     """
 
-    threats: tuple[ThreatDetection, ...] = ()
-    weaker: tuple[ThreatDetection, ...] = ()
-    elsewhere: tuple[ThreatDetection, ...] = ()
+    threats: Threats = ()
+    weaker: Threats = ()
+    elsewhere: Threats = ()
+    trace: ThreatDetection | None = field(default=None, compare=False, repr=False)
 
     @property
     def has_threat(self) -> bool:
@@ -126,7 +134,8 @@ class ThreatResult:
         Args:
             min_confidence: 0..1; nothing below `LOWEST_CONFIDENCE` was ever decoded.
         """
-        return replace(_split((*self.threats, *self.weaker), min_confidence), elsewhere=self.elsewhere)
+        threats, weaker = _split((*self.threats, *self.weaker), min_confidence)
+        return replace(self, threats=threats, weaker=weaker)
 
     def to_context_string(self) -> str:
         """One line, as documented."""
@@ -187,8 +196,9 @@ def _folded(name: str) -> str:
 _FOLDED = {_folded(name): severity for name, severity in SEVERITIES.items()}
 
 
-def _boxes(threats: Iterable[ThreatDetection]) -> Float:
-    return np.array([threat.box for threat in threats], np.float32).reshape(-1, 4)
+def _boxes(result: ThreatResult) -> Float:
+    seen = [threat for threat in (result.trace, *result.threats) if threat is not None]
+    return np.array([threat.box for threat in seen], np.float32).reshape(-1, 4)
 
 
 SPEC = Spec(
@@ -199,7 +209,7 @@ SPEC = Spec(
     triggers=("person",),
     declared_mb=400,
     input=InputSpec("images", (640, 640), scale=1 / 255, resize="letterbox"),
-    agreement=Agreement("IoU of the boxes", 0.85, lambda a, b: same_boxes(_boxes(a.threats), _boxes(b.threats))),
+    agreement=Agreement("IoU of the boxes", 0.85, lambda a, b: same_boxes(_boxes(a), _boxes(b))),
     aliases=("threat",),
     variables=("THREAT_MODEL_PATH",),
     tensorrt="THREAT",
@@ -211,17 +221,11 @@ class ThreatAdapter(YoloDecoder[ThreatResult]):
 
     SPEC = SPEC
     RESPONSE = ThreatsAnswer
-    LOWEST = LOWEST_CONFIDENCE
+    LOWEST = TRACE_CONFIDENCE
 
     def postprocess(self, outputs: Tensors, images: Sequence[Image]) -> list[ThreatResult]:
         """(N, …) raw head to the threats of N pictures."""
-        return [
-            _split(
-                [ThreatDetection(d.class_name, d.confidence, d.box, severity_of(d.class_name)) for d in found],
-                MIN_CONFIDENCE,
-            )
-            for found in self.decode(outputs, images)
-        ]
+        return [_result(found) for found in self.decode(outputs, images)]
 
     @classmethod
     def nothing(cls) -> ThreatResult:
@@ -250,9 +254,16 @@ class ThreatAdapter(YoloDecoder[ThreatResult]):
         ]
 
 
-def _split(found: Sequence[ThreatDetection], min_confidence: float) -> ThreatResult:
+def _result(found: Sequence[Detection]) -> ThreatResult:
+    seen = [ThreatDetection(d.class_name, d.confidence, d.box, severity_of(d.class_name)) for d in found]
+    threats, weaker = _split([threat for threat in seen if threat.confidence >= LOWEST_CONFIDENCE], MIN_CONFIDENCE)
+    return ThreatResult(threats, weaker, trace=seen[0] if seen else None)
+
+
+def _split(found: Sequence[ThreatDetection], min_confidence: float) -> tuple[Threats, Threats]:
+    """Those that count and those that do not, most confident first."""
     ordered = sorted(found, key=lambda threat: -threat.confidence)
-    return ThreatResult(
+    return (
         tuple(threat for threat in ordered if threat.confidence >= min_confidence),
         tuple(threat for threat in ordered if not threat.confidence >= min_confidence),
     )
