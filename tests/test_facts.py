@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthwatch.errors import InferenceFailed
-from hearthwatch.models import FaceResult, LicensePlateResult
-from hearthwatch.pipeline import EnrichmentError, EnrichmentResult
+from hearthwatch.models import FaceResult, LicensePlateResult, ObjectDistance, PetClassificationResult
+from hearthwatch.pipeline import DepthAnalysisResult, EnrichmentError, EnrichmentResult
 from hearthwatch.prompt.facts import Fact, Importance, Scene, collect_facts, kind_of
+from hearthwatch.risk import assess
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.posture import POSTURES
@@ -95,6 +96,34 @@ def test_a_face_and_a_plate_are_facts_of_their_own_detection() -> None:
     )
     assert only(scene, "face") == Fact("face", "visible", "face visible", "p", 0.8, Importance.IDENTITY)
     assert only(scene, "plate") == Fact("plate", "AB12", "plate reads 'AB12'", "c", 0.7, Importance.IDENTITY)
+
+
+def test_a_pet_and_a_distance_are_context_and_move_no_score() -> None:
+    distances = DepthAnalysisResult(
+        {"c": ObjectDistance(0.2, 3.0, "close"), "d": ObjectDistance(0.1, 2.0, "very close")}
+    )
+    pets = {
+        "c": PetClassificationResult("cat", "tabby", 0.9, is_household_pet=True),
+        "d": PetClassificationResult("dog", "unknown", 0.1, is_household_pet=False),
+    }
+    scene = facts_of(detection("c", "cat"), detection("d", "dog"), pet_classifications=pets, depth_analysis=distances)
+    told = {(fact.subject, fact.kind): (fact.value, fact.text, fact.confidence) for fact in scene.facts}
+    assert told["c", "pet"] == ("cat", "cat (tabby) by a closer look", 0.9)
+    assert told["d", "pet"] == ("neither", "neither a cat nor a dog by a closer look", None)
+    assert told["c", "distance"] == ("close", "close in this picture", None)
+    assert assess(scene).risk_score == assess(facts_of(detection("c", "cat"), detection("d", "dog"))).risk_score
+
+
+def test_depth_names_the_nearest_and_tells_all_in_order() -> None:
+    depth = DepthAnalysisResult(
+        {"a": ObjectDistance(0.5, 3.7, "moderate"), "b": ObjectDistance(0.1, 2.2, "very close")}
+    )
+    assert depth.closest_detection_id == "b"
+    assert depth.to_context_string().splitlines() == [
+        "b: Distance: very close (about 2 m, not calibrated)",
+        "a: Distance: moderate (about 4 m, not calibrated)",
+    ]
+    assert DepthAnalysisResult().closest_detection_id is None
 
 
 def test_what_was_not_run_and_what_failed_are_absent_with_the_reason() -> None:
