@@ -15,6 +15,7 @@ from hearthwatch.artifacts.checkpoint import read_checkpoint
 from small_checkpoints import SIX, TENSORS, assert_same, network, save_float32
 from torch_by_hand import (
     Array,
+    Code,
     call,
     coded,
     instance,
@@ -176,6 +177,21 @@ def test_a_path_and_a_foreign_object_in_the_arguments_become_text(tmp_path: Path
         "imgsz": [384, 640],
     }
     assert read.image_size == (384, 640)
+
+
+def test_a_stride_that_is_never_taken_may_be_any_number(tmp_path: Path) -> None:
+    stored = storage("0", 6)
+    views = {"one": tensor(stored, (1,), (2**62,), 5), "row": tensor(stored, (1, 6), (2**62, 1))}
+    read = read_checkpoint(zip_file(tmp_path / "net.pt", views, {"0": SIX.tobytes()}))
+    assert_same(read, {"one": SIX[5:], "row": SIX.reshape(1, 6)})
+
+
+def test_half_a_character_in_what_is_handed_on_is_replaced(tmp_path: Path) -> None:
+    """Python's text may hold one, and no JSON, no terminal and no card can."""
+    half = Code(b"X\x05\x00\x00\x00gu\xed\xa0\x80")
+    code, storages = network(names={0: half}, yaml={"nc": 1, half: half})
+    read = read_checkpoint(zip_file(tmp_path / "net.pt", {"model": code, "license": half}, storages))
+    assert (read.names, read.licence, read.yaml) == (("gu?",), "gu?", {"nc": 1, "gu?": "gu?"})
 
 
 # Hugging Face folders.

@@ -22,6 +22,7 @@ from hearthwatch.artifacts.checkpoint import CheckpointLimits, read_checkpoint
 from hearthwatch.errors import WeightsInvalid
 from hostile import PAYLOADS, Payload
 from malformed import MALFORMED, Malformed
+from malformed_folders import MALFORMED_FOLDERS
 from small_checkpoints import CONV, NET, SIX, TENSORS, network, save_float32
 from torch_by_hand import (
     Code,
@@ -91,7 +92,9 @@ def test_the_booby_traps_of_the_zoo_are_live(label: str, tmp_path: Path) -> None
     assert marker.exists()
 
 
-@pytest.mark.parametrize("case", MALFORMED.values(), ids=MALFORMED)
+@pytest.mark.parametrize(
+    "case", [*MALFORMED.values(), *MALFORMED_FOLDERS.values()], ids=[*MALFORMED, *MALFORMED_FOLDERS]
+)
 def test_what_breaks_a_rule_is_refused_with_the_rule(case: Malformed, tmp_path: Path) -> None:
     path = case.build(tmp_path)
     with pytest.raises(WeightsInvalid) as refusal:

@@ -63,15 +63,14 @@ def read_hugging_face(path: Path, limits: CheckpointLimits) -> HuggingFaceFiles:
         WeightsInvalid: no weights, a shard that is missing, outside the folder or contradicts the index, a config that
             is no JSON object, or what `read_safetensors` and `read_state_dict` refuse.
     """
-    folder = path if path.is_dir() else path.parent
-    names, index = ([path.name], None) if path.is_file() else _weight_files(folder, limits)
+    named = not path.is_dir()
+    folder = path.parent if named else path
+    # What was named is read or refused, never replaced by other weights that lie beside it.
+    names, index = ([path.name], None) if named else _weight_files(folder, limits)
     has_config = (folder / CONFIG).exists()
     files = [*names, CONFIG] if has_config else names
     with ExitStack() as stack:
-        opened = [
-            (name, stack.enter_context(_open(folder, name, given=path.is_file() and name == path.name)))
-            for name in files
-        ]
+        opened = [(name, stack.enter_context(_open(folder, name, given=named and name == path.name))) for name in files]
         _check_size(folder, [stream for _, stream in opened], limits)
         config = _read_json(folder / CONFIG, opened[-1][1], limits) if has_config else None
         tensors: dict[str, Array] = {}

@@ -108,7 +108,10 @@ class Storage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TensorView:
-    """Elements of a storage, laid out; checked to lie inside it. Offset and strides count elements."""
+    """Elements of a storage, laid out; checked to lie inside it.
+
+    Offset and strides count elements; the stride of a side of 1 is 0, whatever the file says.
+    """
 
     storage: Storage
     offset: int
@@ -196,7 +199,9 @@ def _tensor(arguments: tuple[Any, ...]) -> TensorView:
             f"has a tensor of shape {shown(str(shape))}, strides {shown(str(strides))} and offset {offset}, "
             f"which is outside its storage of {storage.count} elements"
         )
-    return TensorView(storage, offset, tuple(shape), tuple(strides))
+    # The stride of a single row is never taken, so torch keeps any number there, which in bytes may not fit an index.
+    taken = (stride if side > 1 else 0 for side, stride in zip(shape, strides, strict=True))
+    return TensorView(storage, offset, tuple(shape), tuple(taken))
 
 
 def _are_counts(values: Any) -> bool:

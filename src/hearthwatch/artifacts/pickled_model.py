@@ -142,7 +142,8 @@ class _Walk:
 def to_plain(value: Any, where: str, limits: CheckpointLimits) -> Any:
     """Copy a structure as dicts, lists, numbers, text and None.
 
-    A path becomes its text, a namespace a dict; whatever else has no plain form becomes the name of its class.
+    A path becomes its text, a namespace a dict; whatever else has no plain form becomes the name of its class. Half a
+    character (a lone surrogate, which no JSON and no terminal takes) becomes a question mark.
 
     Raises:
         WeightsInvalid: more values than allowed, or nested deeper.
@@ -158,10 +159,10 @@ def to_plain(value: Any, where: str, limits: CheckpointLimits) -> Any:
         if isinstance(item, Record) and isinstance(item.state, dict) and _is_namespace(item.type):
             item = item.state
         if isinstance(item, dict):
-            return {_plain_key(key): copy(child, depth + 1) for key, child in item.items()}
+            return {_plain(key): copy(child, depth + 1) for key, child in item.items()}
         if isinstance(item, list | tuple):
             return [copy(child, depth + 1) for child in item]
-        return item if item is None or isinstance(item, str | int | float) else _described(item)
+        return _plain(item)
 
     return copy(value, 0)
 
@@ -170,8 +171,12 @@ def _is_namespace(type_name: str) -> bool:
     return type_name in _NAMESPACES or type_name.endswith(".IterableSimpleNamespace")
 
 
-def _plain_key(key: Any) -> Any:
-    return key if key is None or isinstance(key, str | int | float) else _described(key)
+def _plain(item: Any) -> Any:
+    """What is no container: text, a number, None, or the description of something else."""
+    if item is None or isinstance(item, int | float):
+        return item
+    text = item if isinstance(item, str) else _described(item)
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _described(item: Any) -> str:

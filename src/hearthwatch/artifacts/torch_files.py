@@ -91,14 +91,16 @@ def _read_zip(stream: BufferedReader, size: int, where: str, limits: CheckpointL
     root = _root_folder(entries, where)
     data = _content(stream, entries[f"{root}/data.pkl"], f"{where} ({root}/data.pkl)", limits.pickle_bytes)
     big_endian = _is_big_endian(stream, entries.get(f"{root}/byteorder"), where)
-    storages = _Storages({name.removeprefix(f"{root}/data/"): entry.size for name, entry in entries.items()})
+    folder = f"{root}/data/"
+    sizes = {name.removeprefix(folder): entry.size for name, entry in entries.items() if name.startswith(folder)}
+    storages = _Storages(sizes)
     pickled = BytesIO(data)
     structure = unpickle(pickled, where, limits, storages.load)
     _check_end(pickled.tell(), len(data), f"{where} ({root}/data.pkl)")
 
     def read(storage: Storage) -> Array:
-        entry = entries[f"{root}/data/{storage.key}"]
-        part = f"{where} ({root}/data/{shown(storage.key)})"
+        entry = entries[f"{folder}{storage.key}"]
+        part = f"{where} ({folder}{shown(storage.key)})"
         return read_elements(
             stream,
             entry.start,
