@@ -19,8 +19,9 @@ import pytest
 
 from hearthwatch.adapter.conversion import convert, converted
 from hearthwatch.adapter.loading import LoadOptions, load
+from hearthwatch.adapter.parity import raw_difference
 from hearthwatch.artifacts.description import describe
-from hearthwatch.errors import WeightsInvalid
+from hearthwatch.errors import LoadFailed, WeightsInvalid
 from hearthwatch.models import get_model
 from hearthwatch.runtimes.onnxruntime import ONNXRuntimeEngine
 from hearthwatch.vision.boxes import iou
@@ -151,7 +152,8 @@ def test_no_file_is_written_when_the_answers_differ(osnet: Path, tmp_path: Path)
     with pytest.raises(WeightsInvalid, match=r"differs from PyTorch by 0\.05"):
         convert(osnet, output, REID, engines=[Drifting()])
     assert output.read_bytes() == b"what was there before"
-    assert list(tmp_path.glob(".*partial*")) == []
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["osnet.onnx"]
+    assert list(tmp_path.glob(".*")) == []
 
 
 @needs_torch
@@ -170,7 +172,7 @@ def test_a_kill_at_any_moment_leaves_no_half_file(moment: str, osnet: Path, tmp_
     process.communicate(timeout=60)
     assert not output.exists()
     result = convert(osnet, output, REID, engines=[ONNXRuntimeEngine()])
-    assert result.path.is_file()
+    assert list(output.parent.iterdir()) == [result.path], "what the killed one left is still there"
 
 
 @needs_torch
@@ -189,3 +191,79 @@ def test_processes_that_ask_together_convert_once(osnet: Path, tmp_path: Path) -
     assert [process.returncode for process in started] == [0, 0]
     assert sum("converting file=" in text for text in said) == 1
     assert len({text.splitlines()[-1] for text in said}) == 1
+
+
+@needs_torch
+@pytest.mark.weights
+@pytest.mark.slow
+def test_weights_beside_the_graph_are_found_under_its_new_name(osnet: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out" / "osnet.onnx"
+    convert(osnet, output, REID, engines=[ONNXRuntimeEngine()], embedded_bytes=0)
+    [data] = [file for file in output.parent.iterdir() if file != output]
+    assert data.stat().st_size > 700_000
+    given, moved = (
+        load(REID, LoadOptions(tmp_path, cache_dir=tmp_path, paths={"person_reid": path})) for path in (osnet, output)
+    )
+    image = to_image(Path(__file__).parents[1] / "src/hearthwatch/adapter/pictures/astronaut.jpg")
+    first, second = (model.predict([image])[0][0].embedding for model in (given, moved))
+    assert float(first @ second) >= 0.9999
+
+
+@needs_torch
+@pytest.mark.weights
+@pytest.mark.slow
+def test_a_checkpoint_that_changes_while_it_is_converted_is_not_kept_under_the_old_one_s_key(
+    osnet: Path, tmp_path: Path
+) -> None:
+    card = osnet.with_suffix(".json")
+
+    def change(step: str) -> None:
+        if "comparing" in step:
+            card.write_bytes(b'{"model": "person_reid"}')
+
+    with pytest.raises(WeightsInvalid, match="was changed while it was converted"):
+        convert(osnet, tmp_path / "out.onnx", REID, progress=change, unchanged=lambda: not card.exists())
+    assert not (tmp_path / "out.onnx").exists()
+
+
+@needs_torch
+@pytest.mark.weights
+def test_a_size_that_the_strides_do_not_divide_is_refused_before_the_export(assets: Path, tmp_path: Path) -> None:
+    source = shutil.copy(assets / "weights/threat_yolov8n_ultralight_256.pt", tmp_path)
+    Path(source).with_suffix(".json").write_bytes(b'{"input": {"size": [250, 256]}}')
+    with pytest.raises(WeightsInvalid, match=r"250 x 256 px, and its network takes multiples of 32 px; `input\.size`"):
+        convert(Path(source), tmp_path / "out.onnx", DETECTOR)
+    assert not (tmp_path / "out.onnx").exists()
+
+
+@needs_torch
+@pytest.mark.weights
+def test_an_output_that_cannot_be_written_is_one_sentence(osnet: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LoadFailed, match=r"cannot be converted to .*file/out\.onnx: .*(Not a directory|File exists)"):
+        convert(osnet, tmp_path / "file" / "out.onnx", REID)
+
+
+def test_a_wrong_probability_beside_boxes_of_hundreds_of_pixels_is_seen() -> None:
+    expected = np.zeros((2, 6, 50), np.float32)
+    expected[:, :4] = 500.0
+    got = expected.copy()
+    got[1, 5, 7] = 0.4
+    assert raw_difference({"output0": expected}, {"output0": got}) == pytest.approx(0.4)
+    got[1, 5, 7], got[0, 2, 3] = 0.0, 500.4
+    assert raw_difference({"output0": expected}, {"output0": got}) == pytest.approx(0.4 / 500, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("got", "share"),
+    [
+        ([[0.1, 0.2]], 0.0),
+        ([[0.1, 0.21]], 0.05),
+        ([[0.1, np.nan]], np.inf),
+        ([[0.1, np.inf]], np.inf),
+        ([[0.1]], np.inf),
+    ],
+)
+def test_a_raw_difference_is_a_share_and_what_is_not_finite_agrees_with_nothing(got: Any, share: float) -> None:
+    expected = {"y": np.array([[0.1, 0.2]], np.float32)}
+    assert raw_difference(expected, {"y": np.array(got, np.float32)}) == pytest.approx(share, rel=1e-3)

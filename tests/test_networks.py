@@ -6,7 +6,9 @@ import copy
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
 from hearthwatch.artifacts.checkpoint import read_checkpoint  # noqa: E402
-from hearthwatch.errors import WeightsInvalid  # noqa: E402
+from hearthwatch.errors import LoadFailed, WeightsInvalid  # noqa: E402
 from hearthwatch.networks import Network, build_network  # noqa: E402
 from hearthwatch.networks.export import export_onnx  # noqa: E402
 from hearthwatch.networks.osnet import OSNET_CHANNELS, create_osnet, create_osnet_x0_25  # noqa: E402
@@ -429,6 +431,32 @@ def test_each_network_exports_with_a_dynamic_batch_and_answers_alike(kind: str, 
             pixel_values = noise(batch, 64, 96)
             for ours, other in zip(outputs_of(network, pixel_values), graph(pixel_values), strict=True):
                 np.testing.assert_allclose(other, ours, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_two_networks_are_exported_at_the_same_time(tmp_path: Path) -> None:
+    """Two models of one process may find their checkpoints at the same moment."""
+    started = threading.Barrier(2, timeout=60)
+
+    def export(kind: str) -> Path:
+        network = small_networks()[kind]()
+        started.wait()
+        path = tmp_path / f"{kind}.onnx"
+        export_onnx(network, path, input_name="images", output_names=network.output_names, size=(64, 64))
+        return path
+
+    with ThreadPoolExecutor(2) as pool:
+        paths = list(pool.map(export, ["osnet", "yolov8-detect"]))
+    assert all(onnx.load(path).graph.node for path in paths)
+
+
+@pytest.mark.slow
+def test_a_network_that_the_exporter_cannot_follow_is_one_sentence(tmp_path: Path) -> None:
+    network = small_networks()["yolov8-detect"]()
+    with pytest.raises(LoadFailed, match=r"could not export the yolov8-detect network at 50 x 50 px: \w+: ") as failure:
+        export_onnx(network, tmp_path / "n.onnx", input_name="images", output_names=["output0"], size=(50, 50))
+    assert len(str(failure.value).splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_half_precision_bfloat16_read_only_arrays_and_parallel_training_are_all_taken() -> None:

@@ -19,27 +19,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
-from hearthwatch.adapter.base import Adapter, Array, Tensors
+from hearthwatch.adapter.base import Adapter
+from hearthwatch.adapter.parity import compare
 from hearthwatch.adapter.precision import verification_pictures
 from hearthwatch.artifacts.card import Card, read_card
 from hearthwatch.artifacts.checkpoint import Checkpoint, read_checkpoint
-from hearthwatch.artifacts.description import CARD_KEY, describe
+from hearthwatch.artifacts.description import CARD_KEY
 from hearthwatch.artifacts.graph import write_metadata
 from hearthwatch.artifacts.lockfile import exclusive
-from hearthwatch.errors import WeightsInvalid
-from hearthwatch.runtimes.base import Engine, LoadRequest
-from hearthwatch.runtimes.select import ENGINES, load_graph
+from hearthwatch.artifacts.workplace import workplace
+from hearthwatch.errors import LoadFailed, WeightsInvalid
+from hearthwatch.runtimes.base import Engine
+from hearthwatch.runtimes.select import ENGINES
 from hearthwatch.vision.image import Image
 
 #: Part of the cache's key: raise it when the export or the card changes.
 CONVERTER_VERSION = 1
-#: Largest difference between PyTorch's and the engine's raw outputs, as a share of the output's largest value. Both
-#: compute in float32; YOLOv8n-pose and OSNet differ by 2e-6 to 2e-5 between engines.
-RAW_TOLERANCE = 1e-3
-
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +47,7 @@ class Conversion:
     Attributes:
         path: the ONNX file.
         kind: the network's architecture.
-        raw_difference: largest difference of a raw output, as a share of that output's largest value.
+        raw_difference: largest difference of a raw output, as `parity.raw_difference` measures it.
         agreement: the model's own measure on the worst picture; None where no picture gave evidence.
         pictures: how many pictures were compared.
     """
@@ -70,6 +67,8 @@ def convert(
     pictures: Sequence[Image] = (),
     engines: Sequence[Engine] = ENGINES,
     progress: Callable[[str], None] = lambda _step: None,
+    unchanged: Callable[[], bool] = lambda: True,
+    embedded_bytes: int | None = None,
 ) -> Conversion:
     """Convert one checkpoint.
 
@@ -80,29 +79,34 @@ def convert(
         pictures: compared in addition to those that come with the package.
         engines: one of them must load the file.
         progress: called with each step, as a few words.
+        unchanged: asked at the end whether the source is still what it was at the beginning.
+        embedded_bytes: weights above it are kept in a file beside the graph; None leaves it to the exporter.
 
     Raises:
-        WeightsInvalid: the checkpoint is refused, is of an architecture that we do not build, or the converted file
-            does not give the same answers.
-        LoadFailed: no engine could load the converted file.
+        WeightsInvalid: the checkpoint is refused, is of an architecture that we do not build or of a size that it
+            cannot have, or the converted file does not give the same answers.
+        LoadFailed: PyTorch could not export it, no engine could load the converted file, or it could not be written.
     """
     progress("reading the checkpoint")
     checkpoint = read_checkpoint(source)
     network = build(checkpoint)
     card = card_for(checkpoint, adapter_class)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.stem}.{os.getpid()}.partial.onnx")
+    size = _size(network, card, adapter_class, source)
+    shown = [*verification_pictures(), *pictures]
     try:
-        progress("exporting")
-        _export(network, card, adapter_class, partial)
-        write_metadata(partial, _metadata(checkpoint, card))
-        progress("comparing with PyTorch")
-        shown = [*verification_pictures(), *pictures]
-        raw, agreement = _compare(network, partial, adapter_class, shown, engines)
-        _move(partial, output)
-    finally:
-        for left in output.parent.glob(f"{partial.name}*"):
-            left.unlink(missing_ok=True)
+        with workplace(output) as folder:
+            # Weights beside the graph keep the name that the graph calls them by, so it must be theirs alone.
+            partial = folder / f"{output.stem}-{checkpoint.digest[:12]}.onnx"
+            progress("exporting")
+            _export(network, card, adapter_class, size, partial, embedded_bytes)
+            write_metadata(partial, _metadata(checkpoint, card))
+            progress("comparing with PyTorch")
+            raw, agreement = compare(network, partial, adapter_class, shown, engines)
+            if not unchanged():
+                raise WeightsInvalid(f"{source} was changed while it was converted; the next use converts it anew")
+            _move(partial, output)
+    except OSError as error:
+        raise LoadFailed(f"{source} cannot be converted to {output}: {error}") from error
     return Conversion(output, network.kind, raw, agreement, len(shown))
 
 
@@ -116,11 +120,13 @@ def converted(source: Path, adapter_class: type[Adapter[Any]], cache_dir: Path |
         raise WeightsInvalid(f"{source} is a checkpoint, which has to be converted once: {how_to_convert(source)}")
     folder = cache_dir / "converted"
     folder.mkdir(parents=True, exist_ok=True)
-    output = folder / f"{adapter_class.SPEC.name}-{_key(source, adapter_class)}.onnx"
+    key = _key(source, adapter_class)
+    output = folder / f"{adapter_class.SPEC.name}-{key}.onnx"
     with exclusive(output.with_suffix(".lock"), lambda: _log.info("waiting file=%s for another conversion", source)):
         if not output.is_file():
             _log.info("converting file=%s to=%s", source, output)
-            convert(source, output, adapter_class)
+            # Under a key that is not its own it would serve for another checkpoint one day.
+            convert(source, output, adapter_class, unchanged=lambda: _key(source, adapter_class) == key)
     return output
 
 
@@ -177,15 +183,37 @@ def build(checkpoint: Checkpoint) -> Any:
     return build_network(checkpoint.tensors, yaml=checkpoint.yaml, task=checkpoint.task, file=checkpoint.path.name)
 
 
-def _export(network: Any, card: Card, adapter_class: type[Adapter[Any]], path: Path) -> None:
+def _size(network: Any, card: Card, adapter_class: type[Adapter[Any]], source: Path) -> tuple[int, int]:
+    """(height, width) that the file will take.
+
+    Raises:
+        WeightsInvalid: a size that the network's strides do not divide.
+    """
+    assert card.input is not None  # noqa: S101 - `card_for` always states it
+    height, width = card.input.size or adapter_class.SPEC.input.size
+    if height % network.stride or width % network.stride:
+        raise WeightsInvalid(
+            f"{source} is to take pictures of {height} x {width} px, and its network takes multiples of "
+            f"{network.stride} px; `input.size` of a card beside it states another size"
+        )
+    return height, width
+
+
+def _export(
+    network: Any,
+    card: Card,
+    adapter_class: type[Adapter[Any]],
+    size: tuple[int, int],
+    path: Path,
+    embedded_bytes: int | None,
+) -> None:
     from hearthwatch.networks.export import export_onnx
 
     assert card.input is not None  # noqa: S101 - `card_for` always states it
-    size = card.input.size or adapter_class.SPEC.input.size
     # The network calls its outputs by their roles; a card that gives a role another name is followed.
     outputs = [card.outputs[role].name if role in card.outputs else role for role in network.output_names]
     name = card.input.name or adapter_class.SPEC.input.name
-    export_onnx(network, path, input_name=name, output_names=outputs, size=size)
+    export_onnx(network, path, input_name=name, output_names=outputs, size=size, embedded_bytes=embedded_bytes)
 
 
 def _metadata(checkpoint: Checkpoint, card: Card) -> dict[str, str]:
@@ -202,74 +230,14 @@ def _metadata(checkpoint: Checkpoint, card: Card) -> dict[str, str]:
     return {key: str(value) for key, value in facts.items() if value is not None}
 
 
-def _compare(
-    network: Any, path: Path, adapter_class: type[Adapter[Any]], pictures: Sequence[Image], engines: Sequence[Engine]
-) -> tuple[float, float | None]:
-    """Largest raw difference and the agreement of results.
-
-    Raises:
-        WeightsInvalid: one of them does not hold.
-    """
-    description = describe(path, adapter_class.SPEC.input)
-    adapter = adapter_class(description)
-    outputs = tuple(tensor.name for tensor in description.graph.outputs)
-    runtime = load_graph(LoadRequest(path, description.graph.digest, outputs=outputs), engines).runtime
-    reference = _Reference(network, outputs)
-    pairs: list[tuple[Tensors, Tensors]] = []
-
-    def both(inputs: Tensors) -> dict[str, Array]:
-        answer = runtime.run(inputs)
-        pairs.append((reference(inputs), answer))
-        return answer
-
-    try:
-        candidate = adapter.predict(pictures, both)
-    finally:
-        runtime.close()
-    raw = max(_raw_difference(expected, got) for expected, got in pairs)
-    agreement = adapter.SPEC.agreement.judge(adapter.predict(pictures, reference), candidate)
-    if not raw <= RAW_TOLERANCE:
-        raise WeightsInvalid(
-            f"the converted file differs from PyTorch by {raw:.2g} of its largest output; allowed {RAW_TOLERANCE:g}"
-        )
-    if agreement is not None and agreement < adapter.SPEC.agreement.at_least:
-        measure = adapter.SPEC.agreement
-        raise WeightsInvalid(
-            f"the converted file does not agree with PyTorch: {measure.name} {agreement:.4f}, "
-            f"at least {measure.at_least:g} needed"
-        )
-    return raw, agreement
-
-
-class _Reference:
-    """The PyTorch module as a `Run`."""
-
-    def __init__(self, network: Any, outputs: tuple[str, ...]) -> None:
-        self._module, self._outputs = network.module, outputs
-
-    def __call__(self, inputs: Tensors) -> dict[str, Array]:
-        import torch
-
-        with torch.inference_mode():
-            answer = self._module(*(torch.from_numpy(np.ascontiguousarray(array)) for array in inputs.values()))
-        tensors = answer if isinstance(answer, tuple) else (answer,)
-        return {name: tensor.numpy() for name, tensor in zip(self._outputs, tensors, strict=True)}
-
-
-def _raw_difference(expected: Tensors, got: Tensors) -> float:
-    worst = 0.0
-    for name, array in expected.items():
-        largest = float(np.abs(array).max(initial=0.0)) or 1.0
-        difference = np.abs(array.astype(np.float64) - got[name].astype(np.float64))
-        # A number that is not finite agrees with nothing.
-        worst = max(worst, float(difference.max(initial=0.0)) / largest if np.isfinite(difference).all() else np.inf)
-    return worst
-
-
 def _move(partial: Path, output: Path) -> None:
-    with partial.open("rb") as stream:
-        os.fsync(stream.fileno())
-    partial.replace(output)
+    """The graph last: it is what makes a file of weights beside it count."""
+    beside = partial.with_name(f"{partial.name}.data")
+    for file, place in ((beside, output.with_name(beside.name)), (partial, output)):
+        if file is partial or file.exists():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+            file.replace(place)
 
 
 def _key(source: Path, adapter_class: type[Adapter[Any]]) -> str:

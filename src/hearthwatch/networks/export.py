@@ -1,22 +1,36 @@
-"""A network to an ONNX file with dynamic batch, through torch's exporter."""
+"""A network to an ONNX file with dynamic batch, through torch's exporter.
+
+One at a time in a process: the exporter keeps the state of its trace in the process, and two at once fail both, or one.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from hearthwatch.errors import LoadFailed
 from hearthwatch.networks.build import Network
 
 #: Above it, weights go into a file beside the graph: protocol buffers end at 2 GiB.
 MAX_EMBEDDED_BYTES = 1 << 30
 
+_turn = threading.Lock()
+
 
 def export_onnx(
-    network: Network, path: Path, *, input_name: str, output_names: Sequence[str], size: tuple[int, int]
+    network: Network,
+    path: Path,
+    *,
+    input_name: str,
+    output_names: Sequence[str],
+    size: tuple[int, int],
+    embedded_bytes: int | None = None,
 ) -> None:
     """Write the network's graph.
 
@@ -26,21 +40,42 @@ def export_onnx(
         input_name: of the one (batch, 3, height, width) input.
         output_names: one per output of the module.
         size: (height, width) that the graph takes; only the batch is dynamic.
+        embedded_bytes: weights above it are written to a file beside the graph, `path` with `.data` at its end; None is
+            `MAX_EMBEDDED_BYTES`.
+
+    Raises:
+        LoadFailed: the exporter could not follow the network.
+        OSError: the file cannot be written.
     """
     # It lists operators of torchvision that it could have known; the networks here have none of them.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with _turn:
+        program = _export(network, input_name, output_names, size)
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in network.module.state_dict().values())
+    most = MAX_EMBEDDED_BYTES if embedded_bytes is None else embedded_bytes
+    program.save(path, external_data=weights > most)
+
+
+def _export(network: Network, input_name: str, output_names: Sequence[str], size: tuple[int, int]) -> Any:
     with warnings.catch_warnings():
         # torch 2.13's own use of its deprecated LeafSpec while it copies the program.
         warnings.simplefilter("ignore", FutureWarning)
-        program = torch.onnx.export(
-            network.module,
-            # Two and not one: the exporter takes a batch of one for a constant.
-            (torch.zeros(2, 3, *size),),
-            input_names=[input_name],
-            output_names=list(output_names),
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            dynamo=True,
-            verbose=False,
-        )
-    weights = sum(tensor.numel() * tensor.element_size() for tensor in network.module.state_dict().values())
-    program.save(path, external_data=weights > MAX_EMBEDDED_BYTES)
+        try:
+            return torch.onnx.export(
+                network.module,
+                # Two and not one: the exporter takes a batch of one for a constant.
+                (torch.zeros(2, 3, *size),),
+                input_names=[input_name],
+                output_names=list(output_names),
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamo=True,
+                verbose=False,
+            )
+        except Exception as error:
+            # Its own message is a page of advice for PyTorch's developers; the cause behind it is the reason.
+            cause = error.__cause__ or error
+            reason = str(cause).strip().splitlines()[0] if str(cause).strip() else "no reason given"
+            raise LoadFailed(
+                f"PyTorch could not export the {network.kind} network at {size[0]} x {size[1]} px: "
+                f"{type(cause).__name__}: {reason}"
+            ) from error
