@@ -131,6 +131,7 @@ def test_a_converted_file_says_everything_about_itself(osnet: Path, tmp_path: Pa
     assert description.graph.inputs[0].shape[0] is None
     assert description.graph.metadata["source_sha256"]
     assert description.conflicts == ()
+    assert b"site-packages" not in output.read_bytes(), "it tells where it was made"
 
 
 class Drifting(ONNXRuntimeEngine):

@@ -36,7 +36,7 @@ from hearthwatch.runtimes.select import ENGINES
 from hearthwatch.vision.image import Image
 
 #: Part of the cache's key: raise it when the export or the card changes.
-CONVERTER_VERSION = 1
+CONVERTER_VERSION = 2
 _log = logging.getLogger(__name__)
 
 

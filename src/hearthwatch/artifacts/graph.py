@@ -215,12 +215,16 @@ def _digest(files: Sequence[Path]) -> str:
 def write_metadata(path: Path, facts: Mapping[str, str]) -> None:
     """Add metadata to an ONNX file that we wrote; keys that are there already are replaced.
 
+    What the exporter noted at each operator goes: these are this machine's paths, four fifths of OSNet's file, and they
+    would make the same network another file wherever it is converted.
+
     Raises:
         WeightsInvalid: not an ONNX graph.
     """
     model = _parse(path, _read(path))
     kept = {entry.key: entry.value for entry in model.metadata_props} | dict(facts)
-    del model.metadata_props[:]
+    for part in (model, model.graph, *_all_nodes(model), *model.graph.value_info, *model.functions):
+        del part.metadata_props[:]
     for key, value in sorted(kept.items()):
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
