@@ -164,7 +164,7 @@ def test_a_damaged_verdict_is_measured_again(tmp_path: Path, damage: bytes) -> N
     assert fake.loads == []
 
 
-@pytest.mark.parametrize("changed", ["weights", "device", "preprocessing", "agreement"])
+@pytest.mark.parametrize("changed", ["weights", "device", "preprocessing", "agreement", "engine"])
 def test_a_verdict_on_something_else_does_not_count(tmp_path: Path, changed: str) -> None:
     choose_precision(adapter(), request(tmp_path), "auto", [engine(bf16=1.05)])
     model = adapter(StricterBrightness) if changed == "agreement" else adapter()
@@ -172,6 +172,7 @@ def test_a_verdict_on_something_else_does_not_count(tmp_path: Path, changed: str
         model = adapter(color="BGR")
     fields = {"weights": {"digest": "another"}, "device": {"device": "gpu"}}.get(changed, {})
     fake = engine(bf16=1.05)
+    fake.name = "pytorch" if changed == "engine" else fake.name
     choose_precision(model, request(tmp_path, **fields), "auto", [fake])
     assert len(fake.loads) == 2
     assert len(verdicts(tmp_path)) == 2

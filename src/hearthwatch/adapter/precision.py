@@ -8,6 +8,7 @@ is kept on disk, so it is paid for once per weight file, engine version and mach
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import importlib.resources
 import logging
 import os
@@ -21,6 +22,7 @@ import orjson
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.base import Engine, LoadRequest, Precision, Runtime
+from hearthwatch.runtimes.cuda_device import find_cuda_device
 from hearthwatch.runtimes.select import fastest_precision, load_graph, with_precision
 from hearthwatch.vision.decode import decode
 from hearthwatch.vision.image import Image
@@ -49,7 +51,8 @@ def choose_precision(
     fastest = fastest_precision(request, engines)
     if fastest == "f32":
         return with_precision(request, "f32"), ()
-    verdict = _kept(_verdict_path(adapter, request, fastest)) or _judge(adapter, request, fastest, engines)
+    kept = _kept(_verdict_path(adapter, request, fastest, engines))
+    verdict = kept or _judge(adapter, request, fastest, engines)
     precision: Precision = fastest if verdict["agrees"] else "f32"
     return with_precision(request, precision), (str(verdict["reason"]),)
 
@@ -106,7 +109,7 @@ def _judge(
         agrees = value >= agreement.at_least
         word = f"{agreement.name} {value:.4f}, at least {agreement.at_least:g} needed"
         verdict = {"agrees": agrees, "reason": f"{precision if agrees else 'f32'}: {precision} against f32 has {word}"}
-    _keep(_verdict_path(adapter, request, precision), verdict)
+    _keep(_verdict_path(adapter, request, precision, engines), verdict)
     return verdict
 
 
@@ -123,14 +126,16 @@ def _results(
         runtime.close()
 
 
-def _verdict_path(adapter: Adapter[Any], request: LoadRequest, precision: Precision) -> Path | None:
+def _verdict_path(
+    adapter: Adapter[Any], request: LoadRequest, precision: Precision, engines: Sequence[Engine]
+) -> Path | None:
     if request.cache_dir is None:
         return None
-    # The processor decides how an engine rounds, the spec decides what the pixels are.
+    # The processor or the GPU decides how an engine rounds, the spec decides what the pixels are.
     agreement = adapter.SPEC.agreement
     facts = [VERDICT_VERSION, adapter.SPEC.name, request.digest, request.device, precision, processor(),
-             platform.machine(), _engine_versions(), repr(adapter.input), agreement.name,
-             agreement.at_least]  # fmt: skip
+             platform.machine(), _gpu(request.device), [engine.name for engine in engines], _engine_versions(),
+             repr(adapter.input), agreement.name, agreement.at_least]  # fmt: skip
     key = hashlib.sha256(orjson.dumps(facts)).hexdigest()[:32]
     return request.cache_dir / "precision" / f"{adapter.SPEC.name}-{key}.json"
 
@@ -144,10 +149,27 @@ def processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
-def _engine_versions() -> list[str]:
-    from importlib.metadata import version
+def _gpu(device: str) -> str | None:
+    """Which NVIDIA GPU `cuda:N` is, by name and driver; None for other devices."""
+    if not device.startswith("cuda"):
+        return None
+    try:
+        found = find_cuda_device(device)
+    except LoadFailed as error:
+        return str(error)  # its engines are stand-ins, or will say so themselves
+    return f"{found.name}, driver {found.driver}"
 
-    return [version("openvino"), version("onnxruntime")]
+
+def _engine_versions() -> list[str | None]:
+    """Of each distribution that brings an engine; None where it is not installed."""
+    return [_version(name) for name in ("openvino", "onnxruntime", "onnxruntime-gpu", "torch")]
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _kept(path: Path | None) -> dict[str, Any] | None:
