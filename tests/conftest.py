@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from builds import PATIENCE_S
+from fake_onnxruntime import FakeONNXRuntime
+from hearthwatch.runtimes.upgrade import start_thread
 from hearthwatch.vision.decode import decode
 from hearthwatch.vision.image import Image
 
@@ -27,3 +32,18 @@ def assets() -> Path:
 def astronaut() -> Image:
     """The photograph that comes with the package: one person, 512 x 512 px."""
     return decode((Path(__file__).parents[1] / "src/hearthwatch/adapter/pictures/astronaut.jpg").read_bytes())
+
+
+@pytest.fixture
+def ort(tmp_path: Path) -> FakeONNXRuntime:
+    """A stand-in for ONNX Runtime's GPU build."""
+    return FakeONNXRuntime(tmp_path)
+
+
+@pytest.fixture
+def no_build_outlives_its_test() -> Iterator[None]:
+    """Waits for what the test left building in the background."""
+    yield
+    done = threading.Event()
+    start_thread(done.set)  # it comes after every build
+    assert done.wait(PATIENCE_S)

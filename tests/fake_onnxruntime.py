@@ -18,6 +18,7 @@ import numpy as np
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.base import LoadRequest
 from hearthwatch.runtimes.cuda_device import CUDADevice
+from hearthwatch.runtimes.engine_cache import StoredEngine
 from hearthwatch.runtimes.nvidia import CUDA, TENSORRT, CUDAEngine, NvidiaParts
 from hearthwatch.runtimes.tensorrt import TensorRTEngine
 
@@ -250,6 +251,23 @@ def graph_request(folder: Path, **fields: Any) -> LoadRequest:
 
 def some(batch: int) -> dict[str, Any]:
     return {"x": np.arange(batch * 48, dtype=np.float32).reshape(batch, 3, 4, 4)}
+
+
+def build(engine: TensorRTEngine, request: LoadRequest) -> StoredEngine:
+    """Build and keep an engine in this process."""
+    cache = engine.cache(request)
+    place, notes = cache.place_to_build()
+    engine.build_here(request, cache.stage(place), place.stem, cache.timing_folder)
+    cache.commit(place, notes)
+    found = cache.find()
+    assert isinstance(found, StoredEngine)
+    return found
+
+
+def accept(engine: TensorRTEngine, request: LoadRequest) -> StoredEngine:
+    found = build(engine, request)
+    engine.cache(request).judged(found.place, None)
+    return found
 
 
 if __name__ == "__main__":
