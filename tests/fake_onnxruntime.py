@@ -63,6 +63,7 @@ class FakeONNXRuntime:
         whole: whether a context model is written.
         during_build: called while an engine is built; it may wait, raise or end the process.
         error: added to every answer of a TensorRT engine.
+        refuses: engines that it does not take, by when they were written (st_mtime_ns).
         shape: of the input; None where it is dynamic.
         sessions: the providers' options of each session, by name.
     """
@@ -74,6 +75,7 @@ class FakeONNXRuntime:
     whole: bool = True
     during_build: Callable[[], object] = lambda: None
     error: float = 0.0
+    refuses: set[int] = field(default_factory=set)
     shape: tuple[int | None, ...] = (None, 3, 4, 4)
     version: str = "1.31.1"
     sessions: list[dict[str, dict[str, str]]] = field(default_factory=list)
@@ -174,6 +176,8 @@ class FakeSession:
         if path.name.endswith("_ctx.onnx"):
             named = json.loads(path.read_text(encoding="utf-8"))["ep_cache_context"]
             assert Path(named).name == named, "only a path relative to the context model is taken"
+            if (path.parent / named).stat().st_mtime_ns in self._ort.refuses:
+                raise RuntimeError(f"TensorRT does not take {named}")
             return json.loads((path.parent / named).read_text(encoding="utf-8"))["profile"]  # type: ignore[no-any-return]
         words = ("min", "opt", "max")
         profile = {word: options[name] for word in words if (name := f"trt_profile_{word}_shapes") in options}
@@ -266,7 +270,7 @@ def build(engine: TensorRTEngine, request: LoadRequest) -> StoredEngine:
 
 def accept(engine: TensorRTEngine, request: LoadRequest) -> StoredEngine:
     found = build(engine, request)
-    engine.cache(request).judged(found.place, None)
+    engine.cache(request).judged(found, None)
     return found
 
 

@@ -117,6 +117,29 @@ def test_a_new_tensorrt_builds_again_and_says_why(gpu_machine: Machine) -> None:
     assert len(gpu_machine.builds) == 2
 
 
+def test_an_accepted_engine_that_cannot_be_loaded_is_built_again_behind_cuda(gpu_machine: Machine) -> None:
+    """Its digest is right and ONNX Runtime does not take it: without a new one that would be so for ever."""
+    gpu_machine.loaded().runtime.close()
+    found = tensorrt(gpu_machine.ort).cache(gpu_machine.request).find()
+    assert isinstance(found, StoredEngine)
+    gpu_machine.ort.refuses = {file.stat().st_mtime_ns for file in found.files}
+    selection = gpu_machine.loaded()
+    [(name, reason)] = selection.passed_over
+    assert (name, "does not take" in reason) == ("tensorrt", True)
+    assert (selection.runtime.progress.state, selection.runtime.info.engine) == ("ready", "tensorrt")
+    assert len(gpu_machine.builds) == 2
+    selection.runtime.close()
+    assert gpu_machine.load().passed_over == ()
+
+
+def test_an_engine_that_is_never_taken_is_built_again_once_per_load(gpu_machine: Machine) -> None:
+    gpu_machine.loaded().runtime.close()
+    gpu_machine.ort.starts = ("CUDAExecutionProvider",)
+    runtime = gpu_machine.loaded().runtime
+    assert (runtime.progress.state, runtime.info.engine) == ("degraded", "cuda")
+    assert len(gpu_machine.builds) == 2
+
+
 @pytest.mark.parametrize(("way", "reason"), [("crash", "Segmentation fault"), ("fail", "out of GPU memory")])
 def test_a_build_that_ends_badly_leaves_cuda_serving_and_the_next_load_tries_again(
     gpu_machine: Machine, way: str, reason: str

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fake_onnxruntime import GPU, FakeONNXRuntime, accept, graph_request, tensorrt
+from fake_onnxruntime import GPU, FakeONNXRuntime, accept, build, graph_request, tensorrt
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.build_times import BuildTimes
 from hearthwatch.runtimes.engine_cache import EngineCache, StoredEngine
@@ -166,6 +166,35 @@ class TestCache:
         assert list(cache.stage(place).iterdir()) == []
         cache.discard(place)
         assert not place.staging.exists()
+
+    def test_what_was_replaced_since_it_was_found_is_told(self, ort: FakeONNXRuntime, tmp_path: Path) -> None:
+        engine, request = tensorrt(ort), graph_request(tmp_path)
+        found = accept(engine, request)
+        assert not found.changed()
+        again = build(engine, request)
+        assert found.changed()
+        assert not again.changed()
+
+    def test_a_verdict_on_an_engine_that_was_replaced_meanwhile_is_not_kept(
+        self, ort: FakeONNXRuntime, tmp_path: Path
+    ) -> None:
+        engine, request = tensorrt(ort), graph_request(tmp_path)
+        found = build(engine, request)
+        build(engine, request)  # by another process, while the first one is compared
+        engine.cache(request).judged(found, None)
+        left = engine.cache(request).find()
+        assert isinstance(left, StoredEngine)
+        assert left.accepted is None
+
+    def test_what_a_kill_in_the_middle_of_a_commit_left_goes_with_the_next_engine(self, tmp_path: Path) -> None:
+        cache = EngineCache(KEY, None, tmp_path)
+        place, _ = cache.place_to_build()
+        (cache.stage(place) / "engine_1.engine").write_bytes(b"engine")
+        cache.commit(place)
+        place.manifest.unlink()
+        (cache.stage(place) / "engine_2.engine").write_bytes(b"engine")
+        cache.commit(place)
+        assert sorted(file.name for file in place.folder.iterdir()) == ["engine.key.json", "engine_2.engine"]
 
     def test_a_verdict_of_another_version_of_ours_is_none(self, ort: FakeONNXRuntime, tmp_path: Path) -> None:
         engine, request = tensorrt(ort), graph_request(tmp_path)

@@ -53,6 +53,18 @@ class TestTensorRT:
         assert info.cached is False
         assert any("built another" in note for note in info.notes)
 
+    def test_an_engine_that_was_built_again_while_it_was_loaded_does_not_serve(
+        self, ort: FakeONNXRuntime, tmp_path: Path
+    ) -> None:
+        """It was accepted, and what runs is another one that nobody compared."""
+        ort.whole = False
+        engine, request = tensorrt(ort), graph_request(tmp_path)
+        found = accept(engine, request)
+        stale = next(file for file in found.files if file.suffix == ".engine")
+        stale.write_text(json.dumps({"profile": "another"}), encoding="utf-8")
+        with pytest.raises(LoadFailed, match="built another one, which nobody compared"):
+            engine.load_accepted(request, found)
+
     def test_the_effective_precision_is_the_session_s(self, ort: FakeONNXRuntime, tmp_path: Path) -> None:
         for precision in ("f32", "f16", "bf16"):
             engine, request = tensorrt(ort), graph_request(tmp_path, precision=precision)
@@ -109,6 +121,6 @@ class TestTensorRT:
         found = build(engine, request)
         with pytest.raises(LoadFailed, match="not compared yet"):
             engine.load(request)
-        engine.cache(request).judged(found.place, "cosine 0.5, at least 0.99 needed")
+        engine.cache(request).judged(found, "cosine 0.5, at least 0.99 needed")
         with pytest.raises(LoadFailed, match=r"refused: cosine 0\.5, at least 0\.99 needed"):
             engine.load(request)

@@ -26,9 +26,9 @@ import orjson
 
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.base import LoadRequest
+from hearthwatch.runtimes.build_turn import BUILD_TIMEOUT_S
 from hearthwatch.runtimes.engine_cache import POLL_S
 from hearthwatch.runtimes.tensorrt import TensorRTEngine
-from hearthwatch.runtimes.upgrade import BUILD_TIMEOUT_S
 
 #: Runs `main` with this interpreter.
 CHILD = (sys.executable, "-m", "hearthwatch.runtimes.build_child")

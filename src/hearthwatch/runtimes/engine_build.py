@@ -15,10 +15,11 @@ from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.base import Engine, LoadRequest, Runtime
 from hearthwatch.runtimes.build_child import BuildJob, run_child
 from hearthwatch.runtimes.build_times import BuildTimes
+from hearthwatch.runtimes.build_turn import BUILD_TIMEOUT_S
 from hearthwatch.runtimes.engine_cache import FOLDER, EngineCache, StoredEngine
 from hearthwatch.runtimes.select import Selection, load_graph
 from hearthwatch.runtimes.tensorrt import TensorRTEngine
-from hearthwatch.runtimes.upgrade import BUILD_TIMEOUT_S, Gate, UpgradingRuntime, told
+from hearthwatch.runtimes.upgrade import Gate, UpgradingRuntime, told
 
 _log = logging.getLogger(__name__)
 
@@ -68,17 +69,27 @@ class TensorRTBuild:
         found = self._cache.find()
         if isinstance(found, str):
             _log.info("tensorrt engine wanted file=%s reason=%s", self._request.path.name, found)
-            found = self._build(cancelled)
-        _log.info("tensorrt engine found file=%s folder=%s", self._request.path.name, found.place.folder)
-        if cancelled.is_set():
-            raise LoadFailed("it was cancelled")
-        self._found = found
-        return self._engine.load_stored(self._request, found)
+            return self._load(self._build(cancelled), cancelled)
+        try:
+            return self._load(found, cancelled)
+        except Exception as error:
+            # Whole and of the right key, and yet of no use: it would be found and fail at every start.
+            if cancelled.is_set():
+                raise
+            _log.warning("tensorrt engine unusable file=%s reason=%s", self._request.path.name, told(error))
+        return self._load(self._build(cancelled, unusable=found), cancelled)
 
     def judged(self, reason: str | None) -> None:
         """Keep the verdict on the engine that was loaded: None accepts it."""
         if self._found is not None:
-            self._cache.judged(self._found.place, reason)
+            self._cache.judged(self._found, reason)
+
+    def _load(self, found: StoredEngine, cancelled: threading.Event) -> Runtime:
+        _log.info("tensorrt engine found file=%s folder=%s", self._request.path.name, found.place.folder)
+        if cancelled.is_set():
+            raise LoadFailed("it was cancelled")
+        self._found = found
+        return self._engine.load_accepted(self._request, found)
 
     @property
     def _kind(self) -> tuple[str, ...]:
@@ -87,11 +98,11 @@ class TensorRTBuild:
         return (self._request.path.name, str(self._request.bytes >> 20), key.gpu, key.tensorrt, key.precision,
                 key.shapes, str(key.level))  # fmt: skip
 
-    def _build(self, cancelled: threading.Event) -> StoredEngine:
+    def _build(self, cancelled: threading.Event, unusable: StoredEngine | None = None) -> StoredEngine:
         place, notes = self._cache.place_to_build()
         with self._cache.locked(place, cancelled):
             found = self._cache.find()  # another process may have built it while we waited
-            if isinstance(found, StoredEngine):
+            if isinstance(found, StoredEngine) and (unusable is None or found.written != unusable.written):
                 return found
             started = self._clock()
             folder = self._cache.stage(place)
@@ -143,8 +154,11 @@ def load_with_tensorrt(
         try:
             found = tensorrt.cache(wanted).find()
             if isinstance(found, StoredEngine) and found.accepted:
-                return Selection(tensorrt.load_stored(wanted, found), ())
-            if isinstance(found, StoredEngine) and found.accepted is False:
+                runtime = _try_accepted(tensorrt, wanted, found)
+                if not isinstance(runtime, str):
+                    return Selection(runtime, ())
+                reason, build = runtime, make_build(tensorrt, wanted)
+            elif isinstance(found, StoredEngine) and found.accepted is False:
                 reason = f"its results were refused: {found.reason}"
             else:
                 reason = found if isinstance(found, str) else "its engine is built and not compared yet"
@@ -156,6 +170,14 @@ def load_with_tensorrt(
     if build is None:
         _log.info("tensorrt passed over model=%s reason=%s", model, reason)
         return Selection(selection.runtime, passed_over)
-    runtime = UpgradingRuntime(selection.runtime, build, gate, model=model, precision=wanted.precision,
-                               judged=build.judged, expected_s=build.expected_s)  # fmt: skip
-    return Selection(runtime, passed_over)
+    upgrading = UpgradingRuntime(selection.runtime, build, gate, model=model, precision=wanted.precision,
+                                 judged=build.judged, expected_s=build.expected_s)  # fmt: skip
+    return Selection(upgrading, passed_over)
+
+
+def _try_accepted(tensorrt: TensorRTEngine, wanted: LoadRequest, found: StoredEngine) -> Runtime | str:
+    """The engine that was compared, or why it cannot be loaded: then it is loaded or built again in the background."""
+    try:
+        return tensorrt.load_accepted(wanted, found)
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises what it likes
+        return told(error)

@@ -78,6 +78,7 @@ class StoredEngine:
         accepted: True after its results agreed, False after they did not, None before this version compared them.
         reason: why its results were refused.
         files: all that belong to it.
+        written: size and time of each engine and context model before their digests were taken.
         notes: why it is not where it was expected.
     """
 
@@ -86,12 +87,12 @@ class StoredEngine:
     accepted: bool | None
     reason: str
     files: tuple[Path, ...]
+    written: tuple[tuple[int, int] | None, ...]
     notes: tuple[str, ...] = ()
 
-    def written(self) -> list[tuple[int, int] | None]:
-        """Size and time of each file, by which a rewritten one is told without reading it."""
-        stats = [file.stat() if file.exists() else None for file in self.files]
-        return [None if stat is None else (stat.st_size, stat.st_mtime_ns) for stat in stats]
+    def changed(self) -> bool:
+        """Whether it was written again since it was found: by ONNX Runtime, or by another process."""
+        return _written(self.files) != self.written
 
 
 class EngineCache:
@@ -172,9 +173,11 @@ class EngineCache:
         built = sorted(file for file in place.staging.iterdir() if place.is_ours(file.name))
         if not any(file.suffix == ".engine" for file in built):
             raise LoadFailed("the build ended without an engine: TensorRT took no part of the graph")
-        old = _read_manifest(place)
+        old = set((_read_manifest(place) or {}).get("files", {}))
+        if place == self._cached:  # a folder of ours alone: also what a kill in the middle of this left
+            old |= {file.name for file in place.folder.iterdir()}
         place.manifest.unlink(missing_ok=True)
-        for name in (old or {}).get("files", {}):
+        for name in old:
             if place.is_ours(name):
                 (place.folder / name).unlink(missing_ok=True)
         files = {file.name: {"bytes": file.stat().st_size, "sha256": _digest(file)} for file in built}
@@ -188,16 +191,16 @@ class EngineCache:
         """Remove what a build left that did not end well; the engine that was there stays."""
         shutil.rmtree(place.staging, ignore_errors=True)
 
-    def judged(self, place: Place, reason: str | None) -> None:
+    def judged(self, found: StoredEngine, reason: str | None) -> None:
         """Keep the verdict: None accepts. Where it cannot be kept, the engine is compared again at the next start."""
-        manifest = _read_manifest(place)
-        if manifest is None or _key(manifest) != self.key:
+        manifest = _read_manifest(found.place)
+        if manifest is None or _key(manifest) != self.key or found.changed():
             return  # replaced by another process meanwhile
         manifest["verdict"] = {"accepted": reason is None, "reason": reason or "", "by": self._version}
         try:
-            _write_manifest(place, manifest)
+            _write_manifest(found.place, manifest)
         except OSError as error:
-            _log.warning("tensorrt verdict file=%s kept=no reason=%s", place.manifest, error)
+            _log.warning("tensorrt verdict file=%s kept=no reason=%s", found.place.manifest, error)
 
     @contextlib.contextmanager
     def locked(self, place: Place, cancelled: Event, sleep: Callable[[float], object] | None = None) -> Iterator[None]:
@@ -236,6 +239,8 @@ class EngineCache:
             return f"{self._engine_path} was not built by this installation" if foreign else ""
         if difference := self.key.difference(kept):
             return f"the engine in {place.folder} is not used: {difference}"
+        files = tuple(place.folder / name for name in manifest["files"])
+        written = _written(files)
         if damage := _damage(place, manifest):
             return f"the engine in {place.folder} is not used: {damage}"
         verdict = manifest.get("verdict") or {}
@@ -245,7 +250,8 @@ class EngineCache:
             context=place.context if place.context.name in manifest["files"] else None,
             accepted=verdict.get("accepted") is True if known else None,
             reason=str(verdict.get("reason", "")),
-            files=tuple(place.folder / name for name in manifest["files"]),
+            files=files,
+            written=written,
             notes=tuple(str(note) for note in manifest.get("notes", ())),
         )
 
@@ -299,6 +305,20 @@ def _damage(place: Place, manifest: dict[str, Any]) -> str | None:
         except (OSError, KeyError, TypeError):
             return f"{file.name} is missing"
     return None
+
+
+def _written(files: Sequence[Path]) -> tuple[tuple[int, int] | None, ...]:
+    """Size and time of each file, by which a rewritten one is told without reading it; None where there is none."""
+    # Profiles are left out: they only say for which shapes the engine is, and are written with it.
+    return tuple(_size_and_time(file) for file in files if file.suffix != ".profile")
+
+
+def _size_and_time(file: Path) -> tuple[int, int] | None:
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _digest(file: Path) -> str:

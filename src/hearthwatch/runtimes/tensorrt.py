@@ -82,7 +82,19 @@ class TensorRTEngine:
             raise LoadFailed("the engine is built, and its results were not compared yet")
         if not found.accepted:
             raise LoadFailed(f"the engine's results were refused: {found.reason}")
-        return self.load_stored(request, found)
+        return self.load_accepted(request, found)
+
+    def load_accepted(self, request: LoadRequest, found: StoredEngine) -> SessionRuntime:
+        """Load the engine that was compared, or none.
+
+        Raises:
+            LoadFailed: ONNX Runtime did not take it, or another process replaced it meanwhile; what `load_stored` says.
+        """
+        runtime = self.load_stored(request, found)
+        if not runtime.info.cached:
+            runtime.close()
+            raise LoadFailed("ONNX Runtime did not take the kept engine and built another one, which nobody compared")
+        return runtime
 
     def load_stored(self, request: LoadRequest, found: StoredEngine) -> SessionRuntime:
         """Load an engine from disk whatever was found of its results: for comparing them.
@@ -96,12 +108,11 @@ class TensorRTEngine:
         if found.context is None:  # the graph itself, and the same options, by which ONNX Runtime finds the engine
             options |= build_options(request, self.level, found.place.stem, self.cache(request).timing_folder)
             options["trt_engine_cache_path"] = str(found.place.folder)
-        before = found.written()
         session, notes = open_session(
             ort, found.context or request.path, [(TENSORRT, options), (CUDA, cuda_options(index))]
         )
         # ONNX Runtime builds and writes a new engine where it does not like the one it finds.
-        rebuilt = found.written() != before
+        rebuilt = found.changed()
         if rebuilt:
             notes = (*notes, "ONNX Runtime did not take the kept engine and built another one")
         # The session's own word, where it gives one, and else what was asked for.

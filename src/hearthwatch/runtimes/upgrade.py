@@ -5,9 +5,9 @@
           ├── failed, crashed, too slow, refused ──> degraded   the first engine serves, with the reason
           └── close ──> closed                                  from every state
 
-A build is tried once per load, and one at a time in a process: each takes the GPU's memory and times kernels, which two
-at once would spoil for each other. Calls in flight while the engines change end on the engine that they began on; it is
-closed after its last call. What is built must agree before it serves, and the comparison runs on the built engine.
+A build is tried once per load, and one at a time in a process (`build_turn`). Calls in flight while the engines change
+end on the engine that they began on; it is closed after its last call. What is built must agree before it serves, and
+the comparison runs on the built engine.
 
 Every step is one log line that contains the word tensorrt. This file knows nothing of TensorRT itself: what builds,
 what compares, the clock and the thread are arguments.
@@ -24,9 +24,7 @@ from typing import Literal
 
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.base import Array, Runtime, RuntimeInfo, Tensors
-
-#: Builds of 9.5 minutes were reported for a detector (roboflow/inference, pull request 2703); three times that is hung.
-BUILD_TIMEOUT_S = 1800.0
+from hearthwatch.runtimes.build_turn import BUILD_TIMEOUT_S, Turn
 
 State = Literal["building_engine", "ready", "degraded", "closed"]
 
@@ -36,7 +34,7 @@ Build = Callable[[threading.Event], Runtime]
 Gate = Callable[[Runtime], str | None]
 Verdict = Callable[[str | None], object]
 
-_turn = threading.Lock()
+_turn = Turn()
 _log = logging.getLogger(__name__)
 
 
@@ -62,12 +60,7 @@ class Progress:
 
 def start_thread(work: Callable[[], None]) -> None:
     """Run in the background, one after the other. A thread that hangs does not keep the process alive."""
-
-    def in_turn() -> None:
-        with _turn:
-            work()
-
-    threading.Thread(target=in_turn, name="tensorrt-build", daemon=True).start()
+    threading.Thread(target=_turn.take, args=(work,), name="tensorrt-build", daemon=True).start()
 
 
 def told(error: BaseException) -> str:
