@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,16 @@ def test_a_converted_weapon_detector_finds_the_same_weapons(assets: Path, tmp_pa
 @pytest.mark.slow
 def test_a_checkpoint_converts_itself_on_first_use_and_only_once(osnet: Path, assets: Path, tmp_path: Path) -> None:
     options = LoadOptions(osnet.parents[1], cache_dir=tmp_path / "cache")
-    first = load(REID, options)
+    steps: list[tuple[str, str]] = []
+    first = load(REID, replace(options, progress=lambda model, step: steps.append((model, step))))
+    assert [step.rpartition(": ")[2] for _, step in steps] == [
+        "reading the checkpoint", "exporting", "comparing with PyTorch", "loading",
+    ]  # fmt: skip
+    assert all(model == "person_reid" for model, _ in steps)
     files = list((tmp_path / "cache/converted").glob("*.onnx"))
     assert len(files) == 1
     written = files[0].stat().st_mtime_ns
-    again = load(REID, options)
+    again = load(REID, replace(options, progress=lambda _model, _step: pytest.fail("there was nothing to wait for")))
     assert files[0].stat().st_mtime_ns == written
     given = load(REID, LoadOptions(assets / "weights"))
     photos = sorted((assets / "data/reid").glob("*.jpg"))[:9]

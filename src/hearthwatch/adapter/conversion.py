@@ -110,11 +110,23 @@ def convert(
     return Conversion(output, network.kind, raw, agreement, len(shown))
 
 
-def converted(source: Path, adapter_class: type[Adapter[Any]], cache_dir: Path | None) -> Path:
+def converted(
+    source: Path,
+    adapter_class: type[Adapter[Any]],
+    cache_dir: Path | None,
+    progress: Callable[[str], None] = lambda _step: None,
+) -> Path:
     """The converted file of a checkpoint, from the cache or made now. Processes that ask together convert once.
+
+    Args:
+        source: the checkpoint.
+        adapter_class: the model that it is for.
+        cache_dir: where converted files are kept.
+        progress: called with each step, as a few words, where there is something to wait for.
 
     Raises:
         WeightsInvalid: as `convert`; or torch is not installed, with the command that converts elsewhere.
+        LoadFailed: as `convert`.
     """
     if cache_dir is None or importlib.util.find_spec("torch") is None:
         raise WeightsInvalid(f"{source} is a checkpoint, which has to be converted once: {how_to_convert(source)}")
@@ -122,11 +134,18 @@ def converted(source: Path, adapter_class: type[Adapter[Any]], cache_dir: Path |
     folder.mkdir(parents=True, exist_ok=True)
     key = _key(source, adapter_class)
     output = folder / f"{adapter_class.SPEC.name}-{key}.onnx"
-    with exclusive(output.with_suffix(".lock"), lambda: _log.info("waiting file=%s for another conversion", source)):
+
+    def tell(step: str) -> None:
+        _log.info("conversion file=%s step=%s", source, step)
+        progress(f"converting {source.name}, which happens once: {step}")
+
+    with exclusive(output.with_suffix(".lock"), lambda: tell("waiting for another process that does it")):
         if not output.is_file():
             _log.info("converting file=%s to=%s", source, output)
             # Under a key that is not its own it would serve for another checkpoint one day.
-            convert(source, output, adapter_class, unchanged=lambda: _key(source, adapter_class) == key)
+            same = lambda: _key(source, adapter_class) == key  # noqa: E731 - two words, said once
+            convert(source, output, adapter_class, progress=tell, unchanged=same)
+            progress("loading")
     return output
 
 

@@ -35,6 +35,10 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+def _in_silence(_model: str, _step: str) -> None:
+    """A load that nobody watches."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
     """Where weights and caches are, and what may run them. Plain values: `settings` is read by the entry points.
@@ -52,6 +56,7 @@ class LoadOptions:
         concurrency: calls of one model that are expected at the same time.
         rejected: engines that must not be tried, with the reason of each; they count as passed over.
         allow_slower: where an engine has no room for the network, the next one may try.
+        progress: told (model, step) while a load takes long, from the thread that loads; it must not raise.
     """
 
     models_dir: Path
@@ -66,6 +71,7 @@ class LoadOptions:
     concurrency: int = 1
     rejected: Mapping[EngineName, str] = field(default_factory=dict)
     allow_slower: bool = False
+    progress: Callable[[str, str], None] = field(default=_in_silence, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +260,8 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
         adapter = adapter_class(bundled_description(adapter_class))
         return LoadedModel(adapter, RapidOCRRuntime(options.threads), ())
     is_checkpoint = found.kind == "checkpoint"
-    path = converted(found.path, adapter_class, options.cache_dir) if is_checkpoint else found.path
+    tell = functools.partial(options.progress, spec.name)
+    path = converted(found.path, adapter_class, options.cache_dir, tell) if is_checkpoint else found.path
     description = describe(path, spec.input, weights=_origin(spec.name, found))
     for conflict in description.conflicts:
         _log.warning("card model=%s file=%s conflict=%s", spec.name, found.path.name, conflict)

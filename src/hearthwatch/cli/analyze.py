@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,19 +13,17 @@ from typing import Annotated
 import orjson
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from hearthwatch.adapter.facade import options_from
 from hearthwatch.analysis import DEFAULT_CONFIDENCE, Analyzer, Event
 from hearthwatch.cli.terminal import say
+from hearthwatch.cli.waiting import Waiting
 from hearthwatch.errors import HearthwatchError, InputError, WeightsError
 from hearthwatch.hosting import LocalRunner
 from hearthwatch.models import MODELS
 from hearthwatch.pipeline import DetectionInput
 from hearthwatch.report.json import report_to_json
 from hearthwatch.report.terminal import print_event
-from hearthwatch.report.text import plain
 from hearthwatch.report.write import write_reports
 from hearthwatch.settings import read_settings
 from hearthwatch.vision.decode import read_picture
@@ -122,7 +119,9 @@ def analyze(
     options = options if device is None else replace(options, device=device)
     run = Run()
     try:
-        asyncio.run(_analyze_all(photos, given, confidence, LocalRunner(options), run, errors))
+        with Waiting(errors, len(photos)) as waiting:
+            runner = LocalRunner(replace(options, progress=waiting.busy))
+            asyncio.run(_analyze_all(photos, given, confidence, runner, run, waiting))
     except KeyboardInterrupt:
         run.interrupted = True  # what is done is kept and reported below
     _report(run, console, errors, out, as_json=as_json)
@@ -133,23 +132,22 @@ analyze.__doc__ = f"{analyze.__doc__}\n\n{EXAMPLES}"
 
 
 async def _analyze_all(
-    photos: Sequence[Path], given: Given, confidence: float, runner: LocalRunner, run: Run, errors: Console
+    photos: Sequence[Path], given: Given, confidence: float, runner: LocalRunner, run: Run, waiting: Waiting
 ) -> None:
     async with runner:
         analyzer = Analyzer(runner, confidence=confidence)
-        with _progress(errors, len(photos)) as advance:
-            for photo in photos:
-                try:
-                    async for event in _events(photo, given, analyzer):
-                        run.events.append(event)
-                except WeightsError as error:
-                    # The detector's own weights: no other photo will fare better.
-                    run.no_weights = True
-                    run.failed.append((str(photo), str(error)))
-                    return
-                except HearthwatchError as error:
-                    run.failed.append((str(photo), str(error)))
-                advance(photo.name)
+        for photo in photos:
+            try:
+                async for event in _events(photo, given, analyzer):
+                    run.events.append(event)
+            except WeightsError as error:
+                # The detector's own weights: no other photo will fare better.
+                run.no_weights = True
+                run.failed.append((str(photo), str(error)))
+                return
+            except HearthwatchError as error:
+                run.failed.append((str(photo), str(error)))
+            waiting.done(photo.name)
 
 
 async def _events(photo: Path, given: Given, analyzer: Analyzer) -> AsyncIterator[Event]:
@@ -213,15 +211,3 @@ def _inputs(rows: object) -> list[DetectionInput]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError("detections are a list of objects with label and bbox")
     return [DetectionInput.of(row, index) for index, row in enumerate(rows)]
-
-
-@contextmanager
-def _progress(console: Console, total: int) -> Iterator[Callable[[str], None]]:
-    """A bar on a terminal when there is something to wait for; silence elsewhere."""
-    if not console.is_terminal or total < 2:
-        yield lambda _name: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("analysing", total=total)
-        yield lambda name: bar.update(task, advance=1, description=escape(plain(name)))
