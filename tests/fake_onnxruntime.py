@@ -18,7 +18,7 @@ import numpy as np
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.base import LoadRequest
 from hearthwatch.runtimes.cuda_device import CUDADevice
-from hearthwatch.runtimes.engine_cache import StoredEngine
+from hearthwatch.runtimes.engine_files import StoredEngine
 from hearthwatch.runtimes.nvidia import CUDA, TENSORRT, CUDAEngine, NvidiaParts
 from hearthwatch.runtimes.tensorrt import TensorRTEngine
 

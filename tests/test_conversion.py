@@ -73,6 +73,14 @@ def test_a_booby_trapped_checkpoint_is_refused_and_its_payload_does_not_run(tmp_
     assert not (tmp_path / "out.onnx").exists()
 
 
+def test_a_folder_of_pictures_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    process = command(tmp_path / "net.pt", "--output", tmp_path / "out.onnx", "--pictures", tmp_path / "none")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert b"--pictures" in err
+    assert b"Traceback" not in err
+
+
 @needs_torch
 @pytest.mark.weights
 @pytest.mark.slow

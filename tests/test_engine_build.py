@@ -19,7 +19,7 @@ from fakes import FakeEngine
 from hearthwatch.runtimes.base import LoadRequest, Runtime
 from hearthwatch.runtimes.build_child import BuildJob, run_child
 from hearthwatch.runtimes.engine_build import TensorRTBuild, load_with_tensorrt
-from hearthwatch.runtimes.engine_cache import StoredEngine
+from hearthwatch.runtimes.engine_files import StoredEngine
 from hearthwatch.runtimes.upgrade import Gate, UpgradingRuntime
 
 pytestmark = pytest.mark.usefixtures("no_build_outlives_its_test")

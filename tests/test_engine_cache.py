@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from fake_onnxruntime import GPU, FakeONNXRuntime, accept, build, graph_request, tensorrt
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.build_times import BuildTimes
-from hearthwatch.runtimes.engine_cache import EngineCache, StoredEngine
+from hearthwatch.runtimes.engine_cache import EngineCache
+from hearthwatch.runtimes.engine_files import StoredEngine
 from hearthwatch.runtimes.engine_key import EngineKey
 
 KEY = EngineKey("d" * 64, GPU.name, GPU.uuid, GPU.driver, "101303", "1.31.1", "f16", "x:1x4 to x:8x4", 3)

@@ -62,6 +62,10 @@ BROKEN_PLANS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a negative width": (change(scales={"n": [1, -1, 1024]}), "scaled by -1"),
     "a width beyond measure": (change(scales={"n": [1, 60000, 65536]}), "channels; 65536 are allowed"),
     "a depth beyond measure": (change(scales={"n": [60000, 1, 65536]}), "repeats 180000 times"),
+    "a hundred blocks in each of many layers": (
+        change(backbone=[[-1, 300, "C2f", [64, True]]] * 150),
+        "has 14863 blocks in all; 1000 are allowed",
+    ),
     "a number of many digits": (change(nc=10**6000), "a huge number"),
     "a layer that reads a later one": (replace_layer(3, [7, 1, "Conv", [64, 3, 2]]), "reads 7"),
     "a layer that reads itself": (replace_layer(3, [3, 1, "Conv", [64, 3, 2]]), "reads 3"),

@@ -42,7 +42,10 @@ def convert_command(
         str | None, typer.Option(help="Model that it serves; else its card or its task says so.", show_default=False)
     ] = None,
     pictures: Annotated[
-        Path | None, typer.Option(help="Folder with pictures to compare on, beside those that come along.")
+        Path | None,
+        typer.Option(
+            help="Folder with pictures to compare on, beside those that come along.", exists=True, file_okay=False
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object on stdout.")] = False,
 ) -> None:

@@ -24,6 +24,8 @@ HEAD_MODULES = frozenset({"Detect", "Pose", "Segment"})
 #: Stock networks have 23 layers (29 with a fourth level) of up to 6 repeats and 1280 channels: far more is no network.
 _MAX_LAYERS = 200
 _MAX_REPEATS = 100
+#: Of all layers together; YOLOv8x has 52. Ten thousand take 10 s to build, before a tensor is looked at.
+_MAX_BLOCKS = 1000
 MAX_NUMBER = 65536
 #: Channels are rounded up to a multiple of this.
 _CHANNEL_STEP = 8
@@ -87,6 +89,9 @@ def read_plan(yaml: Mapping[str, Any], *, file: str) -> Plan:
     depth, width, max_channels = _scale(yaml, file)
     names = {"nc": _whole(yaml.get("nc"), "number of classes", file), "kpt_shape": yaml.get("kpt_shape")}
     layers = tuple(_layer(index, row, depth, names, file) for index, row in enumerate(rows))
+    blocks = sum(layer.repeats for layer in layers)
+    if blocks > _MAX_BLOCKS:
+        raise WeightsInvalid(f"{file}: its plan has {blocks} blocks in all; {_MAX_BLOCKS} are allowed")
     return Plan(layers, width, max_channels)
 
 

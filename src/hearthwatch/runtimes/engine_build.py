@@ -16,7 +16,8 @@ from hearthwatch.runtimes.base import Engine, LoadRequest, Runtime
 from hearthwatch.runtimes.build_child import BuildJob, run_child
 from hearthwatch.runtimes.build_times import BuildTimes
 from hearthwatch.runtimes.build_turn import BUILD_TIMEOUT_S
-from hearthwatch.runtimes.engine_cache import FOLDER, EngineCache, StoredEngine
+from hearthwatch.runtimes.engine_cache import FOLDER, EngineCache
+from hearthwatch.runtimes.engine_files import StoredEngine
 from hearthwatch.runtimes.select import Selection, load_graph
 from hearthwatch.runtimes.tensorrt import TensorRTEngine
 from hearthwatch.runtimes.upgrade import Gate, UpgradingRuntime, told

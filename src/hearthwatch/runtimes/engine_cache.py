@@ -2,11 +2,7 @@
 
 An engine is only valid for the weights, the GPU, the driver, the versions, the precision and the shapes that it was
 built for. All of that is its key and is kept beside it; an engine of another key is not used, nor is one that lies
-there without a key: engines are code, and only our own are loaded.
-
-    <stem>.key.json     the key, the files with their digests, and the verdict; written last, so it means "complete"
-    <stem>_*.engine     ONNX Runtime's engine, and its .profile where the batch is dynamic
-    <stem>_ctx.onnx     ONNX Runtime's context model, which loads the engine without the original graph
+there without a key: engines are code, and only our own are loaded. `engine_files` has the files.
 """
 
 from __future__ import annotations
@@ -19,80 +15,33 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import orjson
 
 from hearthwatch import __version__
 from hearthwatch.errors import LoadFailed
+from hearthwatch.runtimes.engine_files import (
+    MANIFEST_VERSION,
+    Place,
+    StoredEngine,
+    damage_of,
+    digest_of_file,
+    key_of,
+    last_written,
+    read_key,
+    read_manifest,
+    write_manifest,
+)
 from hearthwatch.runtimes.engine_key import EngineKey
 
 FOLDER = "tensorrt"
-MANIFEST_VERSION = 1
-#: A manifest has about 2,000 bytes.
-MAX_MANIFEST_BYTES = 1 << 20
 #: How often a waiting builder looks whether it may go on or must stop.
 POLL_S = 0.1
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A folder and the stem of the files in it."""
-
-    folder: Path
-    stem: str
-
-    @property
-    def manifest(self) -> Path:
-        """The file that says what the others are."""
-        return self.folder / f"{self.stem}.key.json"
-
-    @property
-    def staging(self) -> Path:
-        """Where an engine is built before it is complete."""
-        return self.folder / f".{self.stem}.building"
-
-    @property
-    def context(self) -> Path:
-        """The context model."""
-        return self.folder / f"{self.stem}_ctx.onnx"
-
-    def is_ours(self, name: str) -> bool:
-        """Whether a file of that name in this folder may be one of the engine's: nothing else is moved or removed."""
-        engine = name.startswith(f"{self.stem}_") and name.endswith((".engine", ".profile"))
-        return name == Path(name).name and (engine or name == self.context.name)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEngine:
-    """A complete engine of the wanted key.
-
-    Attributes:
-        place: where it is.
-        context: its context model; None where ONNX Runtime wrote none (a graph that TensorRT takes in parts).
-        accepted: True after its results agreed, False after they did not, None before this version compared them.
-        reason: why its results were refused.
-        files: all that belong to it.
-        written: size and time of each engine and context model before their digests were taken.
-        notes: why it is not where it was expected.
-    """
-
-    place: Place
-    context: Path | None
-    accepted: bool | None
-    reason: str
-    files: tuple[Path, ...]
-    written: tuple[tuple[int, int] | None, ...]
-    notes: tuple[str, ...] = ()
-
-    def changed(self) -> bool:
-        """Whether it was written again since it was found: by ONNX Runtime, or by another process."""
-        return _written(self.files) != self.written
 
 
 class EngineCache:
@@ -144,7 +93,7 @@ class EngineCache:
         reasons: list[str] = []
         documented = self._documented
         if documented is not None:
-            kept = _read_key(documented)
+            kept = read_key(documented)
             if kept is not None and kept.gpu_uuid != self.key.gpu_uuid:
                 reasons.append(f"{self._engine_path} is kept for the GPU {kept.gpu} ({kept.gpu_uuid})")
             elif reason := _not_writable(documented.folder):
@@ -173,17 +122,17 @@ class EngineCache:
         built = sorted(file for file in place.staging.iterdir() if place.is_ours(file.name))
         if not any(file.suffix == ".engine" for file in built):
             raise LoadFailed("the build ended without an engine: TensorRT took no part of the graph")
-        old = set((_read_manifest(place) or {}).get("files", {}))
+        old = set((read_manifest(place) or {}).get("files", {}))
         if place == self._cached:  # a folder of ours alone: also what a kill in the middle of this left
             old |= {file.name for file in place.folder.iterdir()}
         place.manifest.unlink(missing_ok=True)
         for name in old:
             if place.is_ours(name):
                 (place.folder / name).unlink(missing_ok=True)
-        files = {file.name: {"bytes": file.stat().st_size, "sha256": _digest(file)} for file in built}
+        files = {file.name: {"bytes": file.stat().st_size, "sha256": digest_of_file(file)} for file in built}
         for file in built:
             file.replace(place.folder / file.name)
-        _write_manifest(place, {"version": MANIFEST_VERSION, "key": asdict(self.key), "files": files,
+        write_manifest(place, {"version": MANIFEST_VERSION, "key": asdict(self.key), "files": files,
                                 "notes": list(notes), "verdict": None})  # fmt: skip
         shutil.rmtree(place.staging, ignore_errors=True)
 
@@ -193,12 +142,12 @@ class EngineCache:
 
     def judged(self, found: StoredEngine, reason: str | None) -> None:
         """Keep the verdict: None accepts. Where it cannot be kept, the engine is compared again at the next start."""
-        manifest = _read_manifest(found.place)
-        if manifest is None or _key(manifest) != self.key or found.changed():
+        manifest = read_manifest(found.place)
+        if manifest is None or key_of(manifest) != self.key or found.changed():
             return  # replaced by another process meanwhile
         manifest["verdict"] = {"accepted": reason is None, "reason": reason or "", "by": self._version}
         try:
-            _write_manifest(found.place, manifest)
+            write_manifest(found.place, manifest)
         except OSError as error:
             _log.warning("tensorrt verdict file=%s kept=no reason=%s", found.place.manifest, error)
 
@@ -232,16 +181,16 @@ class EngineCache:
 
     def _read(self, place: Place) -> StoredEngine | str:
         """The engine of one place, why it cannot be used, or "" where there is none."""
-        manifest = _read_manifest(place)
-        kept = None if manifest is None else _key(manifest)
+        manifest = read_manifest(place)
+        kept = None if manifest is None else key_of(manifest)
         if manifest is None or kept is None:
             foreign = place is self._documented and self._engine_path is not None and self._engine_path.exists()
             return f"{self._engine_path} was not built by this installation" if foreign else ""
         if difference := self.key.difference(kept):
             return f"the engine in {place.folder} is not used: {difference}"
         files = tuple(place.folder / name for name in manifest["files"])
-        written = _written(files)
-        if damage := _damage(place, manifest):
+        written = last_written(files)
+        if damage := damage_of(place, manifest):
             return f"the engine in {place.folder} is not used: {damage}"
         verdict = manifest.get("verdict") or {}
         known = verdict.get("by") == self._version
@@ -254,76 +203,6 @@ class EngineCache:
             written=written,
             notes=tuple(str(note) for note in manifest.get("notes", ())),
         )
-
-
-def _read_manifest(place: Place) -> dict[str, Any] | None:
-    try:
-        if place.manifest.stat().st_size > MAX_MANIFEST_BYTES:
-            return None
-        manifest = orjson.loads(place.manifest.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return None
-    usable = (
-        isinstance(manifest, dict)
-        and manifest.get("version") == MANIFEST_VERSION
-        and isinstance(manifest.get("files"), dict)
-        and isinstance(manifest.get("notes"), list)
-        and isinstance(manifest.get("verdict"), dict | None)
-    )
-    return manifest if usable else None
-
-
-def _key(manifest: dict[str, Any]) -> EngineKey | None:
-    kept = manifest.get("key")
-    names = {field.name for field in fields(EngineKey)}
-    return EngineKey(**kept) if isinstance(kept, dict) and kept.keys() == names else None
-
-
-def _read_key(place: Place) -> EngineKey | None:
-    manifest = _read_manifest(place)
-    return None if manifest is None else _key(manifest)
-
-
-def _write_manifest(place: Place, manifest: dict[str, Any]) -> None:
-    _replace(place.manifest, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
-
-
-def _damage(place: Place, manifest: dict[str, Any]) -> str | None:
-    for name, facts in manifest["files"].items():
-        file = place.folder / name
-        if not place.is_ours(name):
-            return f"{name!r} is none of an engine's files"
-        try:
-            if file.is_symlink() or file.stat().st_size != facts["bytes"] or _digest(file) != facts["sha256"]:
-                return f"{file.name} was changed after it was built"
-        except (OSError, KeyError, TypeError):
-            return f"{file.name} is missing"
-    return None
-
-
-def _written(files: Sequence[Path]) -> tuple[tuple[int, int] | None, ...]:
-    """Size and time of each file, by which a rewritten one is told without reading it; None where there is none."""
-    # Profiles are left out: they only say for which shapes the engine is, and are written with it.
-    return tuple(_size_and_time(file) for file in files if file.suffix != ".profile")
-
-
-def _size_and_time(file: Path) -> tuple[int, int] | None:
-    try:
-        stat = file.stat()
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _not_writable(folder: Path) -> str | None:

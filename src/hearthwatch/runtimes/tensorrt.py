@@ -25,7 +25,8 @@ import numpy as np
 
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.base import Array, EngineName, LoadRequest, Precision, RuntimeInfo
-from hearthwatch.runtimes.engine_cache import EngineCache, StoredEngine
+from hearthwatch.runtimes.engine_cache import EngineCache
+from hearthwatch.runtimes.engine_files import StoredEngine
 from hearthwatch.runtimes.engine_key import EngineKey
 from hearthwatch.runtimes.libraries import needed_libraries
 from hearthwatch.runtimes.nvidia import CUDA, TENSORRT, NvidiaParts, cuda_options, ms_since, open_session
