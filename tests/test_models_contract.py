@@ -153,7 +153,7 @@ def test_every_result_fits_what_its_model_says_of_it_on_the_wire(model: type[Ada
     adapter = model(made_up(model))
     for value in (0.1, 0.9):
         whole = adapter.predict([blank(64, 64)], Network(model, value))
-        for result in [*whole, adapter.nothing()]:
+        for result in [*whole, adapter.for_one_box(None)]:
             if result is None:
                 continue
             wire = result.to_wire()
@@ -165,7 +165,7 @@ def test_every_result_fits_what_its_model_says_of_it_on_the_wire(model: type[Ada
 def test_the_answer_for_a_box_fits_as_well(model: type[Adapter[Any]]) -> None:
     adapter = model(made_up(model))
     for answer in adapter.for_boxes(blank(100, 100), [Box(10, 10, 90, 99)], Network(model, 0.9)):
-        found: Any = adapter.nothing() if answer is None else answer
+        found: Any = adapter.for_one_box(answer)
         if model.SPEC.name not in SEVERAL and found is not None:
             model.RESPONSE.model_validate(found.to_wire())
 

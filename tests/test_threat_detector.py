@@ -101,7 +101,7 @@ def test_the_worst_and_the_surest_are_two_questions() -> None:
 
 
 def test_no_threat_has_no_severity_and_is_an_answer() -> None:
-    nothing = ThreatAdapter.nothing()
+    nothing = ThreatResult()
     assert (nothing.has_threat, nothing.max_severity, nothing.highest_threat) == (False, None, None)
     assert nothing.to_context_string() == "Threat detection: No threats detected"
     assert nothing.to_wire() == {

@@ -46,7 +46,7 @@ def test_a_pose_answers_with_the_surest_person_and_lists_everybody() -> None:
 
 
 def test_nobody_is_an_answer_and_so_is_one_persons_part() -> None:
-    for answer in (Poses(()).to_wire(), PoseAdapter.nothing().to_wire()):
+    for answer in (Poses(()).to_wire(), PoseAdapter.for_one_box(None).to_wire()):
         assert (answer["keypoints"], answer["posture"], answer["confidence"]) == ([], "unknown", 0.0)
         assert PosesAnswer.model_validate(answer).persons == []
     assert PosesAnswer.model_validate(ADA.to_wire()).posture == "crouching"

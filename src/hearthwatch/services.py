@@ -1,1 +1,194 @@
-"""The page: every service, port, budget and route as data."""
+"""THE PAGE: every service, its port, memory budget and routes, as data.
+
+A service is a few rows, not a folder. `serving` turns a row into routes, the command line starts services by the names
+here, and the contract tests loop over them. Which fields a route takes is said by name; `serving.fields` knows each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hearthwatch.errors import SettingsError
+
+
+class Kind(StrEnum):
+    """What stands behind a route."""
+
+    MODEL = "model"  #: one picture to one model's answer
+    DETECT = "detect"  #: one picture to objects, filtered by class
+    DETECT_BATCH = "detect_batch"  #: several pictures, a row each
+
+
+class Loading(StrEnum):
+    """When a service's models are in memory."""
+
+    ALWAYS = "always"  #: loaded at start in the background, never unloaded in a process of its own
+    ON_DEMAND = "on demand"  #: loaded on the first request, unloaded when idle or when others need the room
+
+
+class HealthForm(StrEnum):
+    """What `GET /health` answers; see CONTRACT."""
+
+    SINGLE = "single"  #: one model: loaded or not
+    MODELS = "models"  #: a map of models
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way to ask.
+
+    Attributes:
+        path: of a POST.
+        model: canonical name of the model that answers.
+        summary: one line for people.
+        fields: what it takes beside the picture, by the names of `serving.fields`.
+        kind: what stands behind it.
+    """
+
+    path: str
+    model: str
+    summary: str
+    fields: tuple[str, ...] = ()
+    kind: Kind = Kind.MODEL
+
+    @property
+    def name(self) -> str:
+        """The path as metrics and logs write it: `pose-analyze`, `detect/batch`."""
+        return self.path.removeprefix("/")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricNames:
+    """The documented metric names of one service.
+
+    Attributes:
+        requests: counter by endpoint and status.
+        latency: histogram by endpoint, in seconds.
+        documented: further families that the service's page names (see `serving.metrics`).
+    """
+
+    requests: str
+    latency: str
+    documented: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service.
+
+    Attributes:
+        name: what `hearthwatch serve` calls it.
+        aliases: other accepted names.
+        container: the documented container name; also the default of SERVICE_NAME.
+        port: the documented port.
+        budget_mb: memory for its models, in MiB, where nobody sets another.
+        loading: when its models are in memory.
+        routes: in the order of its page.
+        metrics: its documented names.
+        health: the form of its health answer.
+        title: one line for people.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    container: str
+    port: int
+    budget_mb: int
+    loading: Loading
+    routes: tuple[Route, ...]
+    metrics: MetricNames
+    health: HealthForm
+    title: str
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models behind its routes, each once, in the order of the page."""
+        return tuple(dict.fromkeys(route.model for route in self.routes))
+
+
+DETECTOR = Service(
+    name="yolo26",
+    aliases=("detector", "ai-yolo26"),
+    container="ai-yolo26",
+    port=8090,
+    budget_mb=650,
+    loading=Loading.ALWAYS,
+    routes=(
+        Route("/detect", "yolo26", "People, vehicles and animals in a picture", ("confidence", "classes"), Kind.DETECT),
+        Route(
+            "/detect/batch",
+            "yolo26",
+            "The same for several pictures; a bad one fails alone",
+            ("confidence", "classes"),
+            Kind.DETECT_BATCH,
+        ),
+    ),
+    metrics=MetricNames("yolo26_requests_total", "yolo26_inference_duration_seconds", ("yolo26_detections_total",)),
+    health=HealthForm.SINGLE,
+    title="Object detector",
+)
+
+LIGHT = Service(
+    name="light",
+    aliases=("enrichment-light", "ai-enrichment-light"),
+    container="ai-enrichment-light",
+    port=8096,
+    budget_mb=1200,
+    loading=Loading.ON_DEMAND,
+    routes=(
+        Route("/pose-analyze", "pose_estimator", "Key points and posture of people", ("bbox", "min_confidence")),
+        Route("/threat-detect", "threat_detector", "Weapons and other dangerous things", ("bbox", "min_confidence")),
+        Route("/person-reid", "person_reid", "512 numbers that tell a person's appearance", ("bbox",)),
+        Route("/pet-classify", "pet_classifier", "Cat or dog", ("bbox",)),
+        Route("/depth-estimate", "depth_estimator", "How near each part of the picture is", ("bbox",)),
+    ),
+    metrics=MetricNames(
+        "enrichment_light_inference_requests_total",
+        "enrichment_light_inference_latency_seconds",
+        ("enrichment_light_gpu_memory_used_gb", "enrichment_light_model_loaded"),
+    ),
+    health=HealthForm.MODELS,
+    title="Light enrichment",
+)
+
+#: Every service that exists, in the order of their ports.
+SERVICES: tuple[Service, ...] = (DETECTOR, LIGHT)
+#: Documented services that come later, so that asking for one gets a true sentence.
+LATER = {
+    "florence": "Florence-2 (8092)",
+    "clip": "CLIP embeddings (8093)",
+    "enrichment": "heavy enrichment (8094)",
+    "heavy": "heavy enrichment (8094)",
+}
+
+
+def get_service(name: str) -> Service:
+    """The service of that name or alias.
+
+    Raises:
+        SettingsError: none; the message lists the names.
+    """
+    for service in SERVICES:
+        if name in (service.name, *service.aliases):
+            return service
+    known = ", ".join(f"{service.name} ({service.port})" for service in SERVICES)
+    if name in LATER:
+        raise SettingsError(f"the service {name}, {LATER[name]}, is not part of this version; there are {known}")
+    raise SettingsError(f"there is no service {name!r}; there are {known}")
+
+
+def get_services(names: Iterable[str]) -> tuple[Service, ...]:
+    """The services of these names, each once, in the order of the page; all where no name is given.
+
+    Raises:
+        SettingsError: a name that no service has.
+    """
+    wanted = {get_service(name).name for name in names} or {service.name for service in SERVICES}
+    return tuple(service for service in SERVICES if service.name in wanted)
+
+
+def models_of(services: Iterable[Service]) -> tuple[str, ...]:
+    """The models of several services, each once."""
+    return tuple(dict.fromkeys(model for service in services for model in service.models))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hearthwatch.errors import SettingsError
@@ -59,6 +59,25 @@ class Settings(BaseSettings):
     license_policy: Literal["any", "permissive"] = Field(default="any", validation_alias="HEARTHWATCH_LICENSE_POLICY")
     hf_endpoint: str = Field(default="https://huggingface.co", validation_alias="HF_ENDPOINT")
 
+    host_variable: str | None = Field(default=None, validation_alias="HOST")
+    port: int | None = Field(default=None, ge=0, le=65535, validation_alias="PORT")
+    service_name: str | None = Field(default=None, validation_alias="SERVICE_NAME")
+    environment: str = Field(default="production", validation_alias="ENVIRONMENT")
+    api_key: SecretStr | None = Field(default=None, validation_alias="HEARTHWATCH_API_KEY")
+    allow_anonymous: bool = Field(default=False, validation_alias="HEARTHWATCH_ALLOW_ANONYMOUS")
+    allowed_hosts: str = Field(default="", validation_alias="HEARTHWATCH_ALLOWED_HOSTS")
+    open_metrics: bool = Field(default=False, validation_alias="HEARTHWATCH_OPEN_METRICS")
+    budget_mb: float | None = Field(default=None, gt=0, validation_alias="ONDEMAND_VRAM_BUDGET_MB")
+    budget_gb: float | None = Field(default=None, gt=0, validation_alias="VRAM_BUDGET_GB")
+    preload_models: str = Field(default="", validation_alias="ENRICHMENT_PRELOAD_MODELS")
+    idle_seconds: float = Field(default=300.0, ge=0, validation_alias="HEARTHWATCH_IDLE_SECONDS")
+    drain_seconds: float = Field(default=30.0, ge=0, validation_alias="HEARTHWATCH_DRAIN_SECONDS")
+    request_timeout_s: float = Field(default=120.0, gt=0, validation_alias="HEARTHWATCH_REQUEST_TIMEOUT_S")
+    workers: int | None = Field(default=None, ge=1, le=256, validation_alias="HEARTHWATCH_WORKERS")
+    queue_limit: int = Field(default=32, ge=1, validation_alias="HEARTHWATCH_QUEUE_LIMIT")
+    max_batch: int | None = Field(default=None, ge=1, le=64, validation_alias="HEARTHWATCH_MAX_BATCH")
+    probe: bool = Field(default=True, validation_alias="HEARTHWATCH_PROBE")
+
     @property
     def models_dir(self) -> Path:
         """Where weights are looked for and pulled to."""
@@ -70,6 +89,63 @@ class Settings(BaseSettings):
         """Where compiled engines, probes and verdicts are kept; safe to delete."""
         default = CONTAINER_CACHE if self.container else platformdirs.user_cache_path("hearthwatch")
         return (self.cache_dir_variable or default).expanduser()
+
+    @property
+    def host(self) -> str:
+        """Where services listen: everywhere in a container, whose ports are published on purpose; else this machine."""
+        return self.host_variable or ("0.0.0.0" if self.container else "127.0.0.1")  # noqa: S104
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Names with dots that services may be reached under."""
+        return frozenset(_words(self.allowed_hosts.lower()))
+
+    @property
+    def preload(self) -> tuple[str, ...]:
+        """Models to load at start."""
+        return _words(self.preload_models)
+
+    @property
+    def memory_budget_mb(self) -> float | None:
+        """MiB for models; None where nobody said.
+
+        Raises:
+            SettingsError: both variables are set and differ.
+        """
+        if self.budget_mb is not None and self.budget_gb is not None and self.budget_mb != self.budget_gb * 1024:
+            raise SettingsError(f"ONDEMAND_VRAM_BUDGET_MB={self.budget_mb:g} and VRAM_BUDGET_GB={self.budget_gb:g} "
+                                "say different things; set one of them")  # fmt: skip
+        return self.budget_mb if self.budget_gb is None else self.budget_gb * 1024
+
+    def idle_seconds_of(self, model: str) -> float | None:
+        """Seconds after which that model is unloaded when idle; 0 never; None: as the others.
+
+        Raises:
+            SettingsError: not a number of seconds.
+        """
+        name = f"HEARTHWATCH_{model.upper()}_IDLE_SECONDS"
+        value = os.environ.get(name, "").strip()
+        if not value:
+            return None
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds < float("inf"):
+            raise SettingsError(f"{name}={value!r} cannot be used: seconds from 0 are allowed")
+        return seconds
+
+    def service_device(self, service: str) -> str:
+        """`<SERVICE>_DEVICE`, else the device of all.
+
+        Raises:
+            SettingsError: no device.
+        """
+        name = f"{service.upper().replace('-', '_')}_DEVICE"
+        value = os.environ.get(name, "").strip()
+        if value and not re.fullmatch(DEVICES, value):
+            raise SettingsError(f"{name}={value!r} cannot be used: auto, cpu, gpu, npu or cuda:N is allowed")
+        return value or self.device
 
     def tensorrt(self, prefix: str) -> TensorRTSettings:
         """What `<PREFIX>_USE_TENSORRT`, `_TENSORRT_FP16` and `_TENSORRT_ENGINE_PATH` say.
@@ -100,6 +176,11 @@ class Settings(BaseSettings):
             if value := os.environ.get(name, "").strip():
                 return name, value
         return None
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """A list with commas, as variables have it."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def read_settings() -> Settings:

@@ -54,6 +54,8 @@ class Adapter(ABC, Generic[R]):
     SPEC: ClassVar[Spec]
     #: Describes `to_wire` of its results for OpenAPI; what serving adds to every answer is not in it.
     RESPONSE: ClassVar[type[BaseModel]]
+    #: Whether `to_wire` takes long enough to be kept off an event loop.
+    HEAVY_WIRE: ClassVar[bool] = False
 
     def __init__(self, description: Description) -> None:
         self.description = description
@@ -93,9 +95,13 @@ class Adapter(ABC, Generic[R]):
         return results if not boxes or self.SPEC.scope is Scope.CROP else self.associate(results[0], boxes)
 
     @classmethod
-    def nothing(cls) -> object | None:
-        """The answer for a box where the model finds nothing; None where a route has no such answer."""
-        return None
+    def for_one_box(cls, found: Any) -> Any:
+        """What `for_boxes` gave for one box, in the form of a whole picture's result: that of the model's route.
+
+        Args:
+            found: None where the model found nothing for the box.
+        """
+        return found
 
     def associate(self, result: R, boxes: Sequence[Box]) -> Sequence[object | None]:
         """The part of a picture's result that belongs to each box."""

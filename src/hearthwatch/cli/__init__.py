@@ -13,6 +13,7 @@ from hearthwatch import __version__
 from hearthwatch.cli import models
 from hearthwatch.cli.analyze import analyze
 from hearthwatch.cli.convert import convert_command
+from hearthwatch.cli.serve import serve
 from hearthwatch.cli.terminal import say
 from hearthwatch.errors import HearthwatchError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
     help="Turn a home camera's picture into an assessed event, on this machine.",
 )
 app.command()(analyze)
+app.command()(serve)
 models.app.command("convert")(convert_command)
 app.add_typer(models.app, name="models")
 

@@ -4,6 +4,8 @@ from hearthwatch.hosting.local import LocalRunner
 from hearthwatch.hosting.manager import OnDemandModelManager
 from hearthwatch.hosting.memory import Memory, memory_for
 from hearthwatch.hosting.observer import Observer, Unobserved
+from hearthwatch.hosting.probe import Probe
+from hearthwatch.hosting.rows import ModelRow
 from hearthwatch.hosting.spec import Cost, ModelPriority, ModelSpec
 from hearthwatch.hosting.status import ModelState, ModelStatus
 
@@ -12,11 +14,13 @@ __all__ = [
     "LocalRunner",
     "Memory",
     "ModelPriority",
+    "ModelRow",
     "ModelSpec",
     "ModelState",
     "ModelStatus",
     "Observer",
     "OnDemandModelManager",
+    "Probe",
     "Unobserved",
     "memory_for",
 ]

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -31,7 +31,7 @@ from hearthwatch.errors import (
 )
 from hearthwatch.hosting.answer import Task, answer, failed
 from hearthwatch.hosting.manager import OnDemandModelManager
-from hearthwatch.hosting.memory import memory_for
+from hearthwatch.hosting.memory import Memory, memory_for
 from hearthwatch.hosting.probe import Probe
 from hearthwatch.hosting.queue import QUEUE_LIMIT, Work, WorkQueue
 from hearthwatch.hosting.rows import ModelRow, row_of
@@ -59,6 +59,8 @@ class LocalRunner:
         queue_limit: calls of one model that may wait.
         max_batch: calls of one model that a worker may answer together; None: 1 on a CPU, 8 on an NVIDIA GPU.
         probe: measures what models cost before their first load; None believes what they declare.
+        always: models that stay in memory once they are there.
+        idle_seconds: by model, after which it leaves when it is not used (0: never), where not as the manager says.
         clock: seconds, monotonic: of deadlines and of the manager.
         wall: seconds since the epoch, for moments that people read.
     """
@@ -74,6 +76,8 @@ class LocalRunner:
         queue_limit: int = QUEUE_LIMIT,
         max_batch: int | None = None,
         probe: Probe | None = None,
+        always: Collection[str] = (),
+        idle_seconds: Mapping[str, float] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -81,6 +85,8 @@ class LocalRunner:
         self._models = {model.SPEC.name: model for model in models}
         self._max_batch = max_batch
         self._probe = probe
+        self._always = frozenset(always)
+        self._idle_seconds = dict(idle_seconds or {})
         self._clock = clock
         self._wall = wall
         self._loaded: dict[str, LoadedModel] = {}
@@ -102,6 +108,11 @@ class LocalRunner:
 
     def offers(self, model: str) -> bool:
         return model in self._models
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The models, in the order in which they were given."""
+        return tuple(self._models)
 
     async def run(self, call: ModelCall) -> list[Outcome]:
         """One outcome per box, or one about the whole picture; every failure is an outcome.
@@ -258,6 +269,8 @@ class LocalRunner:
             functools.partial(self._load, adapter, self._options),
             functools.partial(self._unload, spec.name),
             spec.triggers,
+            self._idle_seconds.get(spec.name),
+            spec.name in self._always,
             smaller=functools.partial(self._load, adapter, replace(self._options, allow_slower=True)),
             measure=None if self._probe is None else functools.partial(self._probe.measure, adapter, self._options),
         )
@@ -282,12 +295,17 @@ class LocalRunner:
         loaded.close()
 
 
-def _manager(options: LoadOptions, budget_mb: int | None, clock: Callable[[], float]) -> OnDemandModelManager:
-    """A manager for this process: without a budget, models leave only when memory is really short."""
+def memory_of(options: LoadOptions) -> Memory:
+    """The memory of the device that models are loaded on."""
     device = "cpu"
     with contextlib.suppress(SettingsError):  # a device that does not exist is told by each load
         device = resolve_device(options.device, options.engines)
-    memory = memory_for(device)
+    return memory_for(device)
+
+
+def _manager(options: LoadOptions, budget_mb: int | None, clock: Callable[[], float]) -> OnDemandModelManager:
+    """A manager for this process: without a budget, models leave only when memory is really short."""
+    memory = memory_of(options)
     budget = int(memory.free_bytes() * FREE_SHARE / MIB) if budget_mb is None else budget_mb
     return OnDemandModelManager(budget, memory=memory, clock=clock)
 

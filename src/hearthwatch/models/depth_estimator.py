@@ -254,6 +254,7 @@ class DepthAdapter(ImageNetwork[DepthResult]):
 
     SPEC = SPEC
     RESPONSE = DepthAnswer
+    HEAVY_WIRE = True
     #: Of `/object-distance`.
     DISTANCE_RESPONSE: ClassVar[type[wire.Answer]] = DistanceAnswer
 

@@ -217,8 +217,8 @@ class PoseAdapter(ImageNetwork[Poses]):
         return [self._decode(rows, image) for rows, image in zip(raw, images, strict=True)]
 
     @classmethod
-    def nothing(cls) -> PoseResult:
-        return PoseResult()
+    def for_one_box(cls, found: PoseResult | None) -> Poses:
+        return Poses(() if found is None else (found,))
 
     def associate(self, result: Poses, boxes: Sequence[Box]) -> Sequence[PoseResult | None]:
         """Each box's skeleton by overlap, best pairs first, each skeleton once; None for a box without one."""

@@ -227,10 +227,6 @@ class ThreatAdapter(YoloDecoder[ThreatResult]):
         """(N, …) raw head to the threats of N pictures."""
         return [_result(found) for found in self.decode(outputs, images)]
 
-    @classmethod
-    def nothing(cls) -> ThreatResult:
-        return ThreatResult()
-
     def associate(self, result: ThreatResult, boxes: Sequence[Box]) -> Sequence[ThreatResult]:
         """Each person's threats; every person has an answer, for "no threat" is one.
 

@@ -166,8 +166,8 @@ class DetectorAdapter(YoloNetwork):
     SPEC = SPEC
 
     @classmethod
-    def nothing(cls) -> Detections:
-        return Detections(())
+    def for_one_box(cls, found: Detections | None) -> Detections:
+        return found or Detections(())
 
 
 class ObjectDetector(Model[Detections]):

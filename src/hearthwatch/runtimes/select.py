@@ -57,10 +57,11 @@ def load_graph(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Sel
     """Load with the first engine that can, on the request's device or on its fallback device.
 
     Raises:
-        OutOfMemory: an engine had no room for it, and the request does not let the next one try.
+        OutOfMemory: an engine had no room for it, and the request lets no other try, or no other could.
         LoadFailed: none could; the message has each engine's reason.
     """
     passed_over: list[tuple[str, str]] = []
+    no_room = False
     for engine in engines:
         if engine.name in _ONLY_CUDA and not request.device.startswith("cuda"):
             continue
@@ -71,7 +72,8 @@ def load_graph(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Sel
             except Exception as error:
                 words = str(error).strip() or "no reason given"
                 reason = words if isinstance(error, LoadFailed) else f"{type(error).__name__}: {words}"
-                if is_out_of_memory(error) and not request.allow_slower:
+                no_room = no_room or is_out_of_memory(error)
+                if no_room and not request.allow_slower:
                     # The next engine would take as much and run slower; the host can make room for this one.
                     raise OutOfMemory(
                         f"{request.path.name} has no room on {device}: {engine.name}: {reason}"
@@ -81,7 +83,8 @@ def load_graph(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Sel
                 return Selection(runtime, tuple(passed_over))
         passed_over.append((engine.name, reason))
     reasons = "; ".join(f"{name}: {reason}" for name, reason in passed_over) or "there is no engine"
-    raise LoadFailed(f"{request.path.name} could not be loaded on {request.device}: {reasons}")
+    failure = OutOfMemory if no_room else LoadFailed
+    raise failure(f"{request.path.name} could not be loaded on {request.device}: {reasons}")
 
 
 def fastest_precision(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Precision:

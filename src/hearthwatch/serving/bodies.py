@@ -1,0 +1,314 @@
+"""The three ways to send a picture: JSON with base64, a form, or the picture itself as the body.
+
+Whatever way it comes, the answer is the same: each gives encoded pictures and the other fields as plain values. Sizes
+are checked before anything is decoded, and nothing is written to disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pybase64
+from starlette.datastructures import FormData, QueryParams, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from hearthwatch.errors import DeadlineExceeded, ImageTooLarge, InputError, NotAnImage, QueueFull
+from hearthwatch.serving.fields import FIELDS
+from hearthwatch.serving.problems import Refused
+from hearthwatch.vision.header import DEFAULT_LIMITS, Limits
+
+JSON = "application/json"
+FORM = "multipart/form-data"
+#: `image/jpg` is no registered type, and half of the programs that send JPEGs say it.
+RAW = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif", "image/jpg")
+#: Names of the picture in JSON, the first that is there counts.
+PICTURE_KEYS = ("image", "image_base64")
+#: Above it, text is parsed off the event loop: 1 MiB of JSON with base64 takes about a millisecond.
+_LARGE_BODY = 1 << 20
+_DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.IGNORECASE)
+_WHITESPACE = re.compile(r"[ \t\r\n]+")
+#: Fields of a form beside its files: more is no request that we know.
+_MAX_FORM_FIELDS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """What one request may cost; the defaults are CONTRACT.md's.
+
+    Attributes:
+        picture: bytes and pixels of each picture.
+        max_bytes: of the whole request.
+        max_pixels: of all its pictures together.
+        max_pictures: of a batch.
+        timeout_s: for a request that states no deadline, reading its body included.
+    """
+
+    picture: Limits = DEFAULT_LIMITS
+    max_bytes: int = 32 * 1024 * 1024
+    max_pixels: int = 128_000_000
+    max_pictures: int = 32
+    timeout_s: float = 120.0
+
+
+class Intake:
+    """The bytes of requests that the process holds at the same time, over all its services.
+
+    Many small clients and a few that send megabytes slowly must not fill the memory: what does not fit is turned away.
+
+    Args:
+        max_bytes: held at the same time.
+    """
+
+    def __init__(self, max_bytes: int = 256 * 1024 * 1024) -> None:
+        self._max_bytes = max_bytes
+        self.held_bytes = 0
+
+    @contextmanager
+    def request(self) -> Iterator[Callable[[int], None]]:
+        """Gives what a request calls for each part that it has read; all is let go at the end."""
+        held = 0
+
+        def take(size: int) -> None:
+            nonlocal held
+            if self.held_bytes + size > self._max_bytes:
+                raise QueueFull(f"requests of {self.held_bytes:,} bytes are being answered; "
+                                f"at most {self._max_bytes:,} bytes are held at the same time")  # fmt: skip
+            self.held_bytes += size
+            held += size
+
+        try:
+            yield take
+        finally:
+            self.held_bytes -= held
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's parts.
+
+    Attributes:
+        pictures: encoded, each with its file name where one was given; an error stands for one that is no base64.
+        fields: the other values, as JSON has them or as text of a form or query.
+    """
+
+    pictures: list[tuple[str | None, bytes | InputError]] = field(default_factory=list)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def read_body(
+    request: Request, limits: RequestLimits, take: Callable[[int], None], *, many: bool, deadline: float
+) -> Body:
+    """Read a request.
+
+    Args:
+        request: not yet read.
+        limits: for its size.
+        take: called with the size of each part that is read; it may refuse.
+        many: whether the route takes several pictures (`images`, `files`) and not one (`image`, `file`).
+        deadline: of the event loop's clock; a body that comes more slowly is given up.
+
+    Raises:
+        Refused: too large, or of a media type that the route does not take.
+        DeadlineExceeded: it did not arrive in time.
+        InputError: it cannot be read as what it says it is.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in {JSON, FORM, *RAW}:
+        allowed = f"{JSON}, {FORM}" + ("" if many else f" or {', '.join(RAW[:5])}")
+        raise Refused(415, "unsupported_media_type", f"the media type {kind[:100]!r} is not taken here; {allowed} is")
+    if many and kind in RAW:
+        raise Refused(415, "unsupported_media_type", f"a body of {kind} is one picture, and this route takes several")
+    try:
+        async with asyncio.timeout_at(deadline):
+            if kind == FORM:
+                return await _read_form(request, limits, take, many=many)
+            data = b"".join([chunk async for chunk in _chunks(request, limits, take)])
+    except TimeoutError as error:
+        raise DeadlineExceeded("the request did not arrive before its deadline") from error
+    if kind in RAW:
+        limits.picture.check_bytes(len(data))
+        return Body([(None, data)], _from_text(request.query_params))
+    if len(data) > _LARGE_BODY:
+        return await asyncio.to_thread(_from_json, data, limits, many=many)
+    return _from_json(data, limits, many=many)
+
+
+async def _chunks(request: Request, limits: RequestLimits, take: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
+    """The body, no further than the limit; one that announces more is refused before it is read."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limits.max_bytes:
+        raise _too_large(f"{int(announced):,}", limits)
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limits.max_bytes:
+            raise _too_large(f"more than {limits.max_bytes:,}", limits)
+        take(len(chunk))
+        yield chunk
+
+
+def _too_large(actual: str, limits: RequestLimits) -> Refused:
+    # The rest is never read, so the connection cannot carry another request.
+    detail = f"the request has {actual} bytes; at most {limits.max_bytes:,} bytes are allowed"
+    return Refused(413, "request_too_large", detail, {"Connection": "close"})
+
+
+class _Parser(MultiPartParser):
+    # Pictures stay in memory: what a camera saw is not written to a disk that nobody asked about.
+    spool_max_size = 1 << 30
+
+
+async def _read_form(request: Request, limits: RequestLimits, take: Callable[[int], None], *, many: bool) -> Body:
+    parser = _Parser(
+        request.headers,
+        _chunks(request, limits, take),
+        max_files=limits.max_pictures + 1,
+        max_fields=_MAX_FORM_FIELDS,
+        max_part_size=limits.max_bytes,
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        if many and "Too many files" in error.message:
+            raise too_many_pictures(f"more than {limits.max_pictures}", limits) from error
+        raise InputError(f"the form cannot be read: {error.message}") from error
+    except (KeyError, UnicodeDecodeError) as error:
+        raise InputError("the form cannot be read: it has no boundary, or a name that is no text") from error
+    try:
+        return await _from_form(form, limits, many=many)
+    finally:
+        await form.close()
+
+
+async def _from_form(form: FormData, limits: RequestLimits, *, many: bool) -> Body:
+    key = "files" if many else "file"
+    files = [value for value in form.getlist(key) if isinstance(value, UploadFile)]
+    if not files:
+        raise InputError(f"no picture: the form has no file {key!r}")
+    if not many and len(files) > 1:
+        raise InputError(f"one picture is asked for; the form has {len(files)} files {key!r}")
+    _check_count(len(files), limits)
+    pictures: list[tuple[str | None, bytes | InputError]] = []
+    for file in files:
+        try:
+            limits.picture.check_bytes(file.size or 0)
+            pictures.append((file.filename, await file.read()))
+        except ImageTooLarge as error:
+            if not many:
+                raise
+            pictures.append((file.filename, error))
+    return Body(pictures, _from_text(form))
+
+
+def _from_text(values: QueryParams | FormData) -> dict[str, Any]:
+    """Fields of a form or query: a repeated key is a list, structured ones are JSON text."""
+    found: dict[str, Any] = {}
+    for name in values:
+        texts = [value for value in values.getlist(name) if isinstance(value, str)]
+        known = FIELDS.get(name)
+        if known is None or not texts:
+            continue
+        if known.form == "many":
+            found[name] = texts
+        elif known.form == "json":
+            found[name] = _json_field(name, texts[-1])
+        elif texts[-1] != "":  # an empty field of a form is one that was not filled in
+            found[name] = texts[-1]
+    return found
+
+
+def _json_field(name: str, text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"the field {name!r} of the form is not JSON: {error}") from error
+
+
+def _from_json(data: bytes, limits: RequestLimits, *, many: bool) -> Body:
+    try:
+        content = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"the body is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"the body is JSON of type {type(content).__name__}; an object is expected")
+    if not many:
+        return Body([(None, _picture(content, limits))], content)
+    images = content.get("images")
+    if not isinstance(images, list) or not images:
+        raise InputError("no pictures: send images, a list of base64 texts")
+    _check_count(len(images), limits)
+    return Body([(None, _each(text, limits)) for text in images], content)
+
+
+def _picture(content: Mapping[str, Any], limits: RequestLimits) -> bytes:
+    text = next((content[key] for key in PICTURE_KEYS if content.get(key) is not None), None)
+    if text is None:
+        raise InputError(f"no picture: send {' or '.join(PICTURE_KEYS)}, as base64")
+    if not isinstance(text, str):
+        raise InputError(f"the picture is JSON of type {type(text).__name__}; base64 text is expected")
+    return from_base64(text, limits.picture)
+
+
+def _each(text: Any, limits: RequestLimits) -> bytes | InputError:
+    if not isinstance(text, str):
+        return InputError(f"the picture is JSON of type {type(text).__name__}; base64 text is expected")
+    try:
+        return from_base64(text, limits.picture)
+    except InputError as error:
+        return error
+
+
+def _check_count(count: int, limits: RequestLimits) -> None:
+    if count > limits.max_pictures:
+        raise too_many_pictures(str(count), limits)
+
+
+def too_many_pictures(actual: str, limits: RequestLimits) -> Refused:
+    """The refusal of a batch that is too long."""
+    return Refused(422, "too_many_items", f"{actual} pictures were sent; at most {limits.max_pictures} are allowed")
+
+
+def from_base64(text: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Standard base64, after an optional `data:` prefix; line breaks are allowed.
+
+    Raises:
+        ImageTooLarge: longer than the limit, before it is decoded.
+        NotAnImage: no base64.
+    """
+    prefix = _DATA_URL.match(text)
+    if prefix is not None:
+        text = text[prefix.end() :]
+    # Three bytes for four characters; a line break for every 76 at most adds 3 %.
+    if (least := len(text) // 4 * 3 * 0.97 - 3) > limits.max_bytes:
+        limits.check_bytes(int(least))
+    try:
+        try:
+            data: bytes = pybase64.b64decode(text, validate=True)
+        except ValueError:
+            data = pybase64.b64decode(_WHITESPACE.sub("", text), validate=True)
+    except ValueError as error:  # binascii.Error is one
+        hint = "; addresses are not fetched" if text[:8].lower().startswith(("http:", "https:", "file:")) else ""
+        raise NotAnImage(f"the picture is not base64: {error}{hint}") from error
+    return data
+
+
+def pixels_of(sizes: Iterable[tuple[int, int]], limits: RequestLimits) -> int:
+    """The pixels of a request's pictures together.
+
+    Raises:
+        ImageTooLarge: more than a request may have.
+    """
+    total = sum(width * height for width, height in sizes)
+    if total > limits.max_pixels:
+        raise ImageTooLarge(
+            f"the pictures of the request have {total / 1e6:.6g} megapixels together; "
+            f"at most {limits.max_pixels / 1e6:.6g} are allowed"
+        )
+    return total

@@ -1,0 +1,119 @@
+"""The fields that routes take beside the picture, by name: type, default, and how each stands in a form or a query.
+
+`services` names the fields of a route; from these rows come the check of a request, its OpenAPI and its example.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, create_model
+
+from hearthwatch.errors import BadBox
+from hearthwatch.models.yolo26 import DEFAULT_CLASSES, DEFAULT_CONFIDENCE
+from hearthwatch.services import Route
+from hearthwatch.vision.boxes import Box, parse_box
+
+_NUMBER = {"type": "number"}
+_BOX_SCHEMA = {
+    "anyOf": [
+        {"type": "array", "items": _NUMBER, "minItems": 4, "maxItems": 4, "title": "x1, y1, x2, y2"},
+        *(
+            {"type": "object", "properties": dict.fromkeys(sides, _NUMBER), "required": list(sides)}
+            for sides in (("x1", "y1", "x2", "y2"), ("x", "y", "width", "height"))
+        ),
+        {"type": "null"},
+    ]
+}
+#: Names of classes and the like; what is longer is no name.
+MAX_NAME = 200
+MAX_CLASSES = 1000
+
+
+def _box(value: Any) -> Box | None:
+    if value is None or isinstance(value, Box):
+        return value
+    if isinstance(value, str):
+        value = _numbers(value)
+    return parse_box(value)
+
+
+def _numbers(text: str) -> list[float]:
+    """`x1,y1,x2,y2` of a form or a query."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise BadBox(f"box {text[:100]!r} is not four numbers with commas between them") from error
+
+
+BoxField = Annotated[Any, PlainValidator(_box), WithJsonSchema(_BOX_SCHEMA)]
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Name = Annotated[str, Field(max_length=MAX_NAME)]
+
+
+@dataclass(frozen=True, slots=True)
+class InputField:
+    """One field.
+
+    Attributes:
+        annotation: what pydantic checks.
+        default: where it is absent.
+        description: for OpenAPI.
+        example: a value that works with the example picture.
+        form: `one` value, `many` (a repeated key), or `json` text, in a form; `json` fields cannot stand in a query.
+    """
+
+    annotation: Any
+    default: Any
+    description: str
+    example: Any
+    form: Literal["one", "many", "json"] = "one"
+
+
+FIELDS: Mapping[str, InputField] = MappingProxyType(
+    {
+        "bbox": InputField(
+            BoxField,
+            None,
+            "The detection that is meant, in pixels of the picture sent: [x1, y1, x2, y2], or an object with x1, y1, "
+            "x2, y2 or x, y, width, height. In a form or a query: x1,y1,x2,y2. Absent: the whole picture.",
+            [4.0, 4.0, 28.0, 28.0],
+        ),
+        "min_confidence": InputField(Share | None, None, "Leave out what is less certain than this, 0 to 1.", 0.5),
+        "confidence": InputField(
+            Share, DEFAULT_CONFIDENCE, "Leave out objects that are less certain than this, 0 to 1.", DEFAULT_CONFIDENCE
+        ),
+        "classes": InputField(
+            Annotated[list[Name], Field(max_length=MAX_CLASSES)] | None,
+            None,
+            f"Class names to keep; absent: {', '.join(DEFAULT_CLASSES)}.",
+            ["person", "dog"],
+            form="many",
+        ),
+    }
+)
+
+
+class RequestFields(BaseModel):
+    """The fields of one request, checked. Keys that a route does not know are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+@functools.cache
+def fields_model(route: Route) -> type[RequestFields]:
+    """What a route takes beside the picture, as a pydantic model."""
+    rows: dict[str, Any] = {
+        name: (FIELDS[name].annotation, Field(default=FIELDS[name].default, description=FIELDS[name].description))
+        for name in route.fields
+    }
+    return create_model(f"{class_name(route)}Fields", __base__=RequestFields, **rows)
+
+
+def class_name(route: Route) -> str:
+    """`/pose-analyze` to `PoseAnalyze`: the stem of a route's names in OpenAPI."""
+    return "".join(word.capitalize() for word in route.name.replace("/", "-").split("-"))

@@ -1,0 +1,144 @@
+"""What OpenAPI says of each route: the three ways to send a picture, answers, every error, and examples that work."""
+
+from __future__ import annotations
+
+import base64
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, Field, create_model
+
+from hearthwatch.models import get_model
+from hearthwatch.services import Kind, Route
+from hearthwatch.serving import schemas
+from hearthwatch.serving.bodies import FORM, JSON, PICTURE_KEYS, RAW
+from hearthwatch.serving.fields import FIELDS, class_name, fields_model
+
+_BINARY = {"type": "string", "format": "binary"}
+_BASE64 = {
+    "type": "string",
+    "format": "byte",
+    "description": "The picture as standard base64; a data: prefix is allowed.",
+}
+#: Statuses beside 200 that a route with a picture may answer, and when.
+ERRORS: Mapping[int, str] = {
+    400: "Not a picture, a damaged one, or no base64",
+    401: "A key is required",
+    403: "A web page of another site, or a host that is not served",
+    413: "Over the limit of bytes or pixels",
+    415: "A media type or picture format that is not taken",
+    422: "The fields do not fit",
+    429: "Too many calls wait for the model",
+    500: "Something went wrong inside",
+    503: "The model cannot answer now",
+    504: "The deadline passed first",
+    507: "The model is larger than the memory budget",
+}
+_HEADERS = [
+    {
+        "name": "X-Deadline-Ms",
+        "in": "header",
+        "required": False,
+        "description": "Milliseconds after which nobody waits for the answer.",
+        "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 3_600_000},
+    }
+]
+
+
+@functools.cache
+def example_picture() -> str:
+    """A 32 x 32 PNG as base64: two colours and an edge, so that every decoder has something to do."""
+    pixels = np.full((32, 32, 3), 90, np.uint8)
+    pixels[8:24, 8:24] = (40, 120, 200)
+    return base64.b64encode(cv2.imencode(".png", pixels)[1].tobytes()).decode()
+
+
+def route_document(route: Route) -> dict[str, Any]:
+    """Keyword arguments of `add_api_route` that describe a route."""
+    return {
+        "summary": route.summary,
+        "tags": ["models"],
+        "responses": {200: {"model": response_model(route), "description": "The answer"}, **_problems(ERRORS)},
+        "openapi_extra": {"requestBody": _request_body(route), "parameters": [*_query(route), *_HEADERS]},
+    }
+
+
+def shared_document(path: str) -> dict[str, Any]:
+    """The same for the routes about the service itself."""
+    summary, model = schemas.SHARED[path]
+    answer: dict[str, Any] = {"description": summary}
+    if model is not None:
+        answer["model"] = model
+    errors = {401: ERRORS[401], 403: ERRORS[403]}
+    if path in {"/readyz", "/readiness"}:
+        errors = {403: ERRORS[403], 503: "Not ready, with the reasons"}
+    document: dict[str, Any] = {"summary": summary, "tags": ["service"]}
+    if path in {"/models/preload", "/models/unload"}:
+        errors |= {404: "No such model", 422: ERRORS[422], 413: ERRORS[413], 503: ERRORS[503], 507: ERRORS[507]}
+        named = {"schema": schemas.ModelName.model_json_schema(), "example": {"model_name": "pose_estimator"}}
+        document["openapi_extra"] = {"requestBody": {"required": True, "content": {JSON: named}}}
+    return {**document, "responses": {200: answer, **_problems(errors)}}
+
+
+@functools.cache
+def response_model(route: Route) -> type[BaseModel]:
+    """The whole answer of a route: the model's own fields and the time."""
+    if route.kind is Kind.DETECT_BATCH:
+        return schemas.DetectBatchResponse
+    if route.kind is Kind.DETECT:
+        return schemas.DetectResponse
+    return create_model(
+        f"{class_name(route)}Response",
+        __base__=get_model(route.model).RESPONSE,
+        inference_time_ms=(
+            float,
+            Field(description="Preprocessing, network and postprocessing, in ms; neither queueing nor decoding."),
+        ),
+    )
+
+
+def _problems(errors: Mapping[int, str]) -> dict[int, dict[str, Any]]:
+    return {status: {"model": schemas.ProblemResponse, "description": text} for status, text in errors.items()}
+
+
+def _request_body(route: Route) -> dict[str, Any]:
+    many = route.kind is Kind.DETECT_BATCH
+    fields = fields_model(route).model_json_schema().get("properties", {})
+    example = {name: FIELDS[name].example for name in route.fields}
+    if many:
+        picture: dict[str, Any] = {"images": {"type": "array", "items": _BASE64, "minItems": 1, "maxItems": 32}}
+        form: dict[str, Any] = {"files": {"type": "array", "items": _BINARY}}
+        shown: dict[str, Any] = {"images": [example_picture()]}
+    else:
+        picture = dict.fromkeys(PICTURE_KEYS, _BASE64)
+        form, shown = {"file": _BINARY}, {"image": example_picture()}
+    schema: dict[str, Any] = {"type": "object", "properties": {**picture, **fields}}
+    schema |= {"required": ["images"]} if many else {"anyOf": [{"required": [key]} for key in PICTURE_KEYS]}
+    content: dict[str, Any] = {JSON: {"schema": schema, "example": {**shown, **example}}}
+    texts = {name: _as_text(name, value) for name, value in fields.items()}
+    content[FORM] = {"schema": {"type": "object", "properties": {**form, **texts}, "required": list(form)}}
+    if not many:
+        content |= {kind: {"schema": _BINARY} for kind in RAW[:5]}
+    return {"required": True, "content": content}
+
+
+def _as_text(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A field as it stands in a form or a query."""
+    if name == "bbox":
+        return {"type": "string", "description": "x1,y1,x2,y2", "example": "4,4,28,28"}
+    return {key: value for key, value in schema.items() if key != "default"}
+
+
+def _query(route: Route) -> list[dict[str, Any]]:
+    """The fields beside a raw body."""
+    if route.kind is Kind.DETECT_BATCH:
+        return []
+    fields = fields_model(route).model_json_schema().get("properties", {})
+    return [
+        {"name": name, "in": "query", "required": False, "schema": _as_text(name, schema),
+         "description": f"With a raw body. {schema.get('description', '')}".strip()}
+        for name, schema in fields.items()
+    ]  # fmt: skip

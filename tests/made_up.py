@@ -1,0 +1,119 @@
+"""Networks that need no training: real ONNX files with each model's inputs and heads, that find something everywhere.
+
+Each output is K + level * M, where level follows from the mean of the pixels: equal pictures have equal answers, others
+have not. Any engine runs them, and `answer` computes the same without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from onnx import helper
+
+from fakes import constant, save_graph, value
+from hearthwatch.models import get_model
+
+Array = np.ndarray[Any, Any]
+#: Where the side of an input is dynamic, the network is made for this.
+SIDE = 64
+#: The outputs that each model's graph has, by name: shape of one picture's answer.
+OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
+    "yolo26": {"output0": (300, 6)},
+    "pose_estimator": {"output0": (56, 8400)},
+    "threat_detector": {"output0": (8, 8400)},
+    "person_reid": {"output": (512,)},
+    "pet_classifier": {"logits": (2,)},
+    "depth_estimator": {"depth": (48, 64)},
+}
+NAMES = {
+    "yolo26": ("person", "dog", "car"),
+    "pose_estimator": ("person",),
+    "threat_detector": ("knife", "gun", "bat", "crowbar"),
+    "pet_classifier": ("cat", "dog"),
+}
+#: Three persons or things, xyxy of a 640 x 640 input, apart from each other.
+_BOXES = ((60.0, 160.0, 180.0, 460.0), (240.0, 160.0, 360.0, 460.0), (420.0, 160.0, 540.0, 460.0))
+
+
+def head(model: str, output: str) -> tuple[Array, Array]:
+    """K and M of one output, each of the shape of one picture's answer, float32."""
+    sides = OUTPUTS[model][output]
+    fixed, moving = np.zeros(sides, np.float32), np.zeros(sides, np.float32)
+    if model == "yolo26":  # rows of x1, y1, x2, y2, score, class
+        for row, box in enumerate(_BOXES):
+            fixed[row, :4], moving[row, 4], fixed[row, 5] = box, 0.9 - 0.1 * row, row
+    elif model in {"pose_estimator", "threat_detector"}:  # rows of cx, cy, w, h, scores; columns are anchors
+        for column, (x1, y1, x2, y2) in enumerate(_BOXES):
+            fixed[:4, column] = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+            moving[4 + (column if model == "threat_detector" else 0), column] = 0.9 - 0.1 * column
+            if model == "pose_estimator":
+                fixed[5::3, column] = np.linspace(x1, x2, 17)
+                fixed[6::3, column] = np.linspace(y1, y2, 17)
+                moving[7::3, column] = 0.9
+    elif model == "pet_classifier":
+        fixed[:], moving[:] = (2.0, 0.0), (0.0, 1.0)
+    else:
+        fixed = np.linspace(-1.0, 1.0, fixed.size, dtype=np.float32).reshape(sides)
+        moving = np.cos(np.arange(fixed.size, dtype=np.float32)).reshape(sides)
+    return fixed, moving
+
+
+def level(pixels: Array) -> Array:
+    """(N, …) network input to N numbers between 0.7 and 1, for inputs within -3..3."""
+    mean = np.asarray(pixels, np.float32).reshape(len(pixels), -1).mean(axis=1)
+    return np.asarray(0.85 + 0.05 * mean, np.float32)
+
+
+def answer(model: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """What the network computes."""
+    levels = level(next(iter(inputs.values())))
+    answers = {}
+    for name in OUTPUTS[model]:
+        fixed, moving = head(model, name)
+        answers[name] = np.stack([fixed + each * moving for each in levels]).astype(np.float32)
+    return answers
+
+
+def write_network(model: str, path: Path) -> Path:
+    """The network as an ONNX file, with a card that says which model it serves."""
+    spec = get_model(model).SPEC
+    height, width = spec.input.size
+    nodes = [
+        helper.make_node("ReduceMean", [spec.input.name], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "slope"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "offset"], ["level"]),
+    ]
+    constants = [constant("slope", np.array(0.05, np.float32)), constant("offset", np.array(0.85, np.float32))]
+    outputs = []
+    for name, sides in OUTPUTS[model].items():
+        fixed, moving = head(model, name)
+        axes = np.arange(1, len(sides) + 1, dtype=np.int64)
+        constants += [
+            constant(f"{name}_axes", axes),
+            constant(f"{name}_k", fixed[None]),
+            constant(f"{name}_m", moving[None]),
+        ]
+        nodes += [
+            helper.make_node("Unsqueeze", ["level", f"{name}_axes"], [f"{name}_level"]),
+            helper.make_node("Mul", [f"{name}_level", f"{name}_m"], [f"{name}_moved"]),
+            helper.make_node("Add", [f"{name}_moved", f"{name}_k"], [name]),
+        ]
+        outputs.append(value(name, ("n", *sides)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_graph(path, nodes, [value(spec.input.name, ("n", 3, height, width))], outputs, constants=constants)
+    card: dict[str, Any] = {"model": model}
+    if model in NAMES:
+        card["names"] = list(NAMES[model])
+    path.with_suffix(".json").write_bytes(orjson.dumps(card))
+    return path
+
+
+def write_networks(folder: Path, models: Sequence[str]) -> Path:
+    """A folder of them, `NAME.onnx` each."""
+    for model in models:
+        write_network(model, folder / f"{model}.onnx")
+    return folder

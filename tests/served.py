@@ -1,0 +1,113 @@
+"""Services on made-up networks: real decoding and preprocessing, and an engine that computes what they would."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+from starlette.testclient import TestClient
+
+from fakes import FakeEngine, FakeRuntime
+from hearthwatch.adapter.loading import LoadOptions
+from hearthwatch.hosting import LocalRunner, OnDemandModelManager
+from hearthwatch.models import get_model
+from hearthwatch.runtimes.base import Array, LoadRequest, Tensors
+from hearthwatch.services import Service, get_service, models_of
+from hearthwatch.serving.bodies import RequestLimits
+from hearthwatch.serving.guard import Access
+from hearthwatch.serving.process import HostingMetrics, Process, build_process
+from made_up import answer, write_networks
+
+CONTRACT: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "contract.yaml").read_text(encoding="utf-8"))
+
+
+def picture(width: int = 40, height: int = 32, *, kind: str = ".png", value: int = 90) -> bytes:
+    """An encoded picture with an edge in it."""
+    pixels = np.full((height, width, 3), value, np.uint8)
+    pixels[height // 4 : height // 2, width // 4 : width // 2] = (40, 120, 200)
+    return bytes(cv2.imencode(kind, pixels)[1])
+
+
+def text_of(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@dataclass
+class NumbersEngine(FakeEngine):
+    """Answers with numbers that follow from the pixels, so that equal pictures have equal answers.
+
+    Attributes:
+        before_load: called with the model's name; it may wait or raise.
+        before_run: likewise, before each call.
+        runs: model names, in the order of the calls.
+    """
+
+    before_load: Any = None
+    before_run: Any = None
+    runs: list[str] = field(default_factory=list)
+
+    def load(self, request: LoadRequest) -> FakeRuntime:
+        if self.before_load is not None:
+            self.before_load(request.path.stem)
+        runtime = super().load(request)
+        runtime.answer = lambda inputs: self._answer(request.path.stem, inputs)
+        return runtime
+
+    def _answer(self, model: str, inputs: Tensors) -> dict[str, Array]:
+        self.runs.append(model)
+        if self.before_run is not None:
+            self.before_run(model)
+        return answer(model, inputs)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A service that a test can ask."""
+
+    client: TestClient
+    process: Process
+    runner: LocalRunner
+    engine: NumbersEngine
+    service: Service
+
+    def ask(self, path: str, data: bytes | None = None, **fields: Any) -> Any:
+        """A picture as JSON."""
+        return self.client.post(path, json={"image": text_of(data or picture()), **fields})
+
+
+@contextmanager
+def serve(
+    folder: Path,
+    name: str = "light",
+    *,
+    engine: NumbersEngine | None = None,
+    with_weights: Sequence[str] | None = None,
+    budget_mb: float = 4000,
+    access: Access | None = None,
+    limits: RequestLimits | None = None,
+    preload: Sequence[str] = (),
+    runner: Mapping[str, Any] | None = None,
+) -> Iterator[Served]:
+    """One service, entered and left as a server would do it."""
+    service = get_service(name)
+    engine = engine or NumbersEngine()
+    names = models_of([service])
+    write_networks(folder, names if with_weights is None else with_weights)
+    hosting = HostingMetrics()
+    manager = OnDemandModelManager(budget_mb, "cpu", observer=hosting)
+    made = LocalRunner(
+        LoadOptions(folder, engines=(engine,), device="cpu"), [get_model(model) for model in names], manager=manager,
+        **({"threads": 2} | dict(runner or {})),
+    )  # fmt: skip
+    process = build_process([service], made, hosting, access=access, limits=limits, preload=preload)
+    with TestClient(
+        process.on_ports({name: 80}, close_s=10.0), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)
+    ) as client:
+        yield Served(client, process, made, engine, service)
