@@ -95,7 +95,7 @@ class TestSelection:
         selection = load_graph(request, engines)
         assert (selection.runtime.info.engine, selection.runtime.info.device) == ("openvino", "cpu")
         assert [name for name, _ in selection.passed_over] == ["tensorrt", "cuda"]
-        assert fastest_precision(request, engines[2:]) == "bf16"
+        assert fastest_precision(request, engines[2:])[0] == "bf16"
         with pytest.raises(LoadFailed, match="not on cuda:0"):
             load_graph(replace(request, fallback_device=None), engines)
 

@@ -121,9 +121,9 @@ def test_a_file_that_is_no_graph_is_an_error_with_each_engine_s_reason(tmp_path:
 def test_the_fastest_precision_is_that_of_the_first_engine_that_is_here() -> None:
     absent = FakeEngine("openvino", native=("f16", "f32"), reason="not installed")
     here = FakeEngine("onnxruntime", native=("bf16", "f32"))
-    assert fastest_precision(REQUEST, (absent, here)) == "bf16"
-    assert fastest_precision(REQUEST, (FakeEngine("openvino"), here)) == "f32"
-    assert fastest_precision(REQUEST, (absent,)) == "f32"
+    assert fastest_precision(REQUEST, (absent, here)) == ("bf16", here.name)
+    assert fastest_precision(REQUEST, (FakeEngine("openvino"), here)) == ("f32", "openvino")
+    assert fastest_precision(REQUEST, (absent,)) == ("f32", None)
 
 
 def test_another_precision_leaves_the_rest_of_a_request() -> None:

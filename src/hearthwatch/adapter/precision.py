@@ -21,7 +21,7 @@ import orjson
 
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.errors import LoadFailed
-from hearthwatch.runtimes.base import Engine, LoadRequest, Precision, Runtime
+from hearthwatch.runtimes.base import Engine, EngineName, LoadRequest, Precision, Runtime
 from hearthwatch.runtimes.cuda_device import find_cuda_device
 from hearthwatch.runtimes.select import fastest_precision, load_graph, with_precision
 from hearthwatch.vision.decode import decode
@@ -48,11 +48,11 @@ def choose_precision(
     """
     if asked != "auto":
         return with_precision(request, asked), (f"{asked} because it was asked for",)
-    fastest = fastest_precision(request, engines)
+    fastest, engine = fastest_precision(request, engines)
     if fastest == "f32":
         return with_precision(request, "f32"), ()
-    kept = _kept(_verdict_path(adapter, request, fastest, engines))
-    verdict = kept or _judge(adapter, request, fastest, engines)
+    path = _verdict_path(adapter, request, fastest, engine)
+    verdict = _kept(path) or _judge(adapter, request, fastest, engines, path)
     precision: Precision = fastest if verdict["agrees"] else "f32"
     return with_precision(request, precision), (str(verdict["reason"]),)
 
@@ -92,8 +92,9 @@ def verification_pictures() -> list[Image]:
 
 
 def _judge(
-    adapter: Adapter[Any], request: LoadRequest, precision: Precision, engines: Sequence[Engine]
+    adapter: Adapter[Any], request: LoadRequest, precision: Precision, engines: Sequence[Engine], path: Path | None
 ) -> dict[str, Any]:
+    """Measure a verdict, and keep it at `path`."""
     agreement = adapter.SPEC.agreement
     pictures = verification_pictures()
     try:
@@ -109,7 +110,7 @@ def _judge(
         agrees = value >= agreement.at_least
         word = f"{agreement.name} {value:.4f}, at least {agreement.at_least:g} needed"
         verdict = {"agrees": agrees, "reason": f"{precision if agrees else 'f32'}: {precision} against f32 has {word}"}
-    _keep(_verdict_path(adapter, request, precision, engines), verdict)
+    _keep(path, verdict)
     return verdict
 
 
@@ -127,14 +128,14 @@ def _results(
 
 
 def _verdict_path(
-    adapter: Adapter[Any], request: LoadRequest, precision: Precision, engines: Sequence[Engine]
+    adapter: Adapter[Any], request: LoadRequest, precision: Precision, engine: EngineName | None
 ) -> Path | None:
     if request.cache_dir is None:
         return None
     # The processor or the GPU decides how an engine rounds, the spec decides what the pixels are.
     agreement = adapter.SPEC.agreement
     facts = [VERDICT_VERSION, adapter.SPEC.name, request.digest, request.device, precision, processor(),
-             platform.machine(), _gpu(request.device), [engine.name for engine in engines], _engine_versions(),
+             platform.machine(), _gpu(request.device), engine, _engine_versions(),
              repr(adapter.input), agreement.name, agreement.at_least]  # fmt: skip
     key = hashlib.sha256(orjson.dumps(facts)).hexdigest()[:32]
     return request.cache_dir / "precision" / f"{adapter.SPEC.name}-{key}.json"

@@ -87,13 +87,13 @@ def load_graph(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Sel
     raise failure(f"{request.path.name} could not be loaded on {request.device}: {reasons}")
 
 
-def fastest_precision(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> Precision:
-    """The fastest arithmetic that the first available engine has natively on that device."""
+def fastest_precision(request: LoadRequest, engines: Sequence[Engine] = ENGINES) -> tuple[Precision, EngineName | None]:
+    """The fastest arithmetic that the first available engine has natively on that device, and that engine."""
     for engine in engines:
         device, reason = _place(engine, request)
         if reason is None:
-            return engine.precisions(device)[0]
-    return "f32"
+            return engine.precisions(device)[0], engine.name
+    return "f32", None
 
 
 def with_precision(request: LoadRequest, precision: Precision) -> LoadRequest:
