@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from fake_onnxruntime import FakeONNXRuntime
 from hearthwatch.runtimes.upgrade import start_thread
 from hearthwatch.vision.decode import decode
 from hearthwatch.vision.image import Image
+from simulated import NewWorld, World
 
 ASSETS_VARIABLE = "HEARTHWATCH_TEST_ASSETS"
 
@@ -47,3 +49,17 @@ def no_build_outlives_its_test() -> Iterator[None]:
     done = threading.Event()
     start_thread(done.set)  # it comes after every build
     assert done.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def new_world() -> Iterator[NewWorld]:
+    """Makes managers on simulated devices; what they leave undone ends with the test."""
+    worlds: list[World] = []
+
+    def make(budget_mb: float = 1000, **options: Any) -> World:
+        worlds.append(World(budget_mb, **options))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.end()

@@ -17,7 +17,6 @@ from hearthwatch.hosting.observer import Observer
 from hearthwatch.hosting.room import Room, Verdict
 from hearthwatch.hosting.spec import MIB, Loader
 from hearthwatch.hosting.status import ModelState
-from hearthwatch.runtimes.memory import release_memory
 
 _log = logging.getLogger(__name__)
 
@@ -150,10 +149,22 @@ class Loads:
 
     async def _call(self, entry: Entry, function: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
-        value, error = await loop.run_in_executor(self._executor, _in_thread, entry, function)
+        value, error = await loop.run_in_executor(self._executor, self._in_thread, entry, function)
         if error is not None:
             raise error
         return value  # type: ignore[return-value]  # one of the two is there
+
+    def _in_thread(self, entry: Entry, function: Callable[[], T]) -> tuple[T | None, HearthwatchError | None]:
+        """The value or the error, without what the error's traceback would keep in memory: a half-loaded network."""
+        try:
+            return function(), None
+        except BaseException as error:  # noqa: BLE001 - also an exit from within a loader must reach those who wait
+            told = _told(entry, error)
+            if told is not error:
+                _log.warning("load failed model=%s", entry.name, exc_info=error)
+        told.__traceback__ = told.__cause__ = told.__context__ = None
+        self._meter.trim()
+        return None, told
 
     def _succeed(self, entry: Entry, loaded: _Loaded) -> None:
         entry.model, entry.state, entry.error, entry.failures = loaded.model, ModelState.READY, None, 0
@@ -181,24 +192,11 @@ class Loads:
         entry.refuse(error, now)
 
 
-def _in_thread(entry: Entry, function: Callable[[], T]) -> tuple[T | None, HearthwatchError | None]:
-    """The value or the error, without what the error's traceback would keep in memory: a half-loaded network."""
-    try:
-        return function(), None
-    except BaseException as error:  # noqa: BLE001 - also an exit from within a loader must reach those who wait
-        told = _told(entry, error)
-        if told is not error:
-            _log.warning("load failed model=%s", entry.name, exc_info=error)
-    told.__traceback__ = told.__cause__ = told.__context__ = None
-    release_memory()
-    return None, told
-
-
 def _told(entry: Entry, error: BaseException) -> HearthwatchError:
     if isinstance(error, HearthwatchError):
         return error
     if isinstance(error, MemoryError):
-        return OutOfMemory(f"no memory to load {entry.name}: {error or 'MemoryError'}")
+        return OutOfMemory(f"no memory to load {entry.name}: {str(error) or 'MemoryError'}")
     return LoadFailed(f"{entry.name} could not be loaded: {type(error).__name__}: {error}")
 
 

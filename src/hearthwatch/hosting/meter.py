@@ -27,6 +27,10 @@ class Meter:
         self._memory = memory
         self._open: list[Reading] = []
 
+    def trim(self) -> None:
+        """As `Memory`."""
+        self._memory.trim()
+
     def start(self) -> Reading:
         """Begin to measure."""
         reading = Reading(self._memory.used_bytes(), alone=not self._open)

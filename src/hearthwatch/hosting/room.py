@@ -123,11 +123,9 @@ class Room:
             return None
         if needed > budget:
             return f"{entry.name} needs {_mib(needed)} and the whole budget is {_mib(budget)}"
-        stay = sum(
-            size
-            for name, size in self._ledger.charges.items()
-            if name != entry.name and self._entries[name].spec.always
-        )
+        # One that still loads may fail yet.
+        others = (other for other in self._entries.values() if other is not entry and other.model is not None)
+        stay = sum(self._ledger.charges[other.name] for other in others if other.spec.always)
         if needed > budget - stay:
             return (
                 f"{entry.name} needs {_mib(needed)}; of the budget of {_mib(budget)}, models that always stay loaded "
@@ -212,7 +210,6 @@ class Room:
             self._wake_after(POLL_S)
             return False
         if order := may_leave(self._candidates()):
-            request.short_since = None
             self._evict(self._entries[order[0].name])
             return False
         if self._candidates() and now < request.since + PATIENCE_S:

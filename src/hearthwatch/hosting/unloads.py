@@ -15,7 +15,6 @@ from hearthwatch.hosting.observer import Observer, UnloadReason
 from hearthwatch.hosting.room import POLL_S, SETTLE_S
 from hearthwatch.hosting.spec import Unloader
 from hearthwatch.hosting.status import ModelState
-from hearthwatch.runtimes.memory import release_memory
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +87,7 @@ class Unloads:
         async with self._one_at_a_time:
             reading = self._meter.start()
             loop = asyncio.get_running_loop()
-            error = await loop.run_in_executor(self._executor, _in_thread, entry.spec.unloader, box)
+            error = await loop.run_in_executor(self._executor, self._in_thread, entry.spec.unloader, box)
             returned, shortfall = await self._measure(entry, reading)
         if error is not None:
             reason = "failed"
@@ -104,6 +103,19 @@ class Unloads:
             self._observer.evicted(entry.name, entry.spec.priority)
         self._end(entry, returned)
         self._left(entry)
+
+    def _in_thread(self, unloader: Unloader, box: list[Any]) -> BaseException | None:
+        """The error of the unloader. The box is emptied, so that nothing keeps the model when memory is trimmed."""
+        model = box.pop()
+        try:
+            unloader(model)
+        except BaseException as error:  # noqa: BLE001 - a model that cannot end well must leave all the same
+            error.__traceback__ = None
+            return error
+        finally:
+            del model
+            self._meter.trim()
+        return None
 
     async def _measure(self, entry: Entry, reading: Reading) -> tuple[int, int]:
         """Bytes that came back, and those that did not; a driver gets a moment to give them."""
@@ -135,17 +147,3 @@ def _taken(entry: Entry) -> int:
     if entry.cost is not None and entry.cost.measured:
         known.append(entry.cost.resident_bytes)
     return min(known, default=0)
-
-
-def _in_thread(unloader: Unloader, box: list[Any]) -> BaseException | None:
-    """The error of the unloader. The box is emptied, so that nothing keeps the model when memory is released."""
-    model = box.pop()
-    try:
-        unloader(model)
-    except BaseException as error:  # noqa: BLE001 - a model that cannot end well must leave all the same
-        error.__traceback__ = None
-        return error
-    finally:
-        del model
-        release_memory()
-    return None

@@ -1,0 +1,492 @@
+"""Room for a model: who leaves, who goes first, when memory counts as free, and what an unload gave back."""
+
+from __future__ import annotations
+
+import pytest
+
+from hearthwatch.errors import OutOfMemory
+from hearthwatch.hosting.room import PASSES, PATIENCE_S, SETTLE_S
+from hearthwatch.hosting.spec import MIB
+from simulated import NewWorld
+
+CRITICAL, HIGH, MEDIUM, LOW = 1, 2, 3, 4
+
+# ---------------------------------------------------------------------------------------------------------- eviction
+
+
+def test_nothing_leaves_where_there_is_room(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=200)
+    for name in "ab":
+        world.add(name)
+    world.use("a", "b")
+    assert world.loaded() == {"a", "b"}
+    assert world.log.unloads == []
+
+
+def test_the_lowest_leaves_first_and_the_critical_one_last(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=400)
+    for name, priority in (("critical", CRITICAL), ("low", LOW), ("high", HIGH), ("medium", MEDIUM)):
+        world.add(name, priority=priority)
+    world.use("critical", "low", "high", "medium")
+    for number in range(4):
+        world.add(f"new {number}", priority=CRITICAL)
+        world.ask(f"new {number}")
+    assert world.log.evictions == [("low", LOW), ("medium", MEDIUM), ("high", HIGH), ("critical", CRITICAL)]
+
+
+def test_among_equals_the_least_recently_used_leaves_first(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=300)
+    for name in "abcd":
+        world.add(name)
+    world.use("a", "b", "c", "a")
+    world.use("d")
+    assert world.loaded() == {"a", "c", "d"}
+
+
+def test_a_model_in_use_does_not_leave_and_the_newcomer_waits_for_its_end(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=100)
+    for name in "ab":
+        world.add(name)
+    user = world.ask("a")
+    newcomer = world.ask("b")
+    world.loop.advance(PATIENCE_S / 2)
+    assert newcomer.waits
+    assert user.holds
+    assert world.log.unloads == []
+    user.leave()
+    assert newcomer.holds
+    assert world.log.unloads == [("a", "evicted")]
+
+
+def test_nothing_leaves_where_it_would_not_make_enough_room(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=300)
+    world.add("idle")
+    world.add("used", 200)
+    world.add("new", 250)
+    world.use("idle")
+    user = world.ask("used")
+    newcomer = world.ask("new")
+    assert world.loaded() == {"idle", "used"}
+    user.leave()
+    assert newcomer.holds
+    assert world.loaded() == {"new"}
+
+
+def test_a_small_model_is_spared_where_a_large_one_has_to_leave_anyway(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=300)
+    world.add("small", 50)
+    world.add("large", 200)
+    world.add("new", 250)
+    world.use("small", "large")
+    world.use("new")
+    assert world.loaded() == {"small", "new"}
+
+
+def test_the_critical_one_stays_while_a_lower_one_only_has_to_finish(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=200)
+    world.add("critical", priority=CRITICAL)
+    world.add("low", priority=LOW)
+    world.add("new")
+    world.use("critical")
+    user = world.ask("low")
+    newcomer = world.ask("new")
+    assert newcomer.waits
+    assert world.log.unloads == []
+    user.leave()
+    assert newcomer.holds
+    assert world.loaded() == {"critical", "new"}
+
+
+def test_a_model_that_always_stays_never_leaves_for_another_one(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=200)
+    world.add("always", priority=LOW, always=True)
+    world.add("critical", priority=CRITICAL)
+    world.add("new", priority=LOW)
+    world.use("always", "critical", "new")
+    assert world.loaded() == {"always", "new"}
+
+
+def test_a_model_leaves_for_another_and_comes_back_when_it_is_asked_for(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=200)
+    for name in "abcde":
+        world.add(name, priority=CRITICAL if name == "a" else MEDIUM)
+    for _ in range(3):
+        world.use("a", "b", "c", "d", "e")
+    assert world.models["a"].loads == 1
+    assert world.models["e"].loads == 3
+    assert world.manager.status("b").evictions == 3
+    assert world.manager.get_current_vram_usage() == 200
+
+
+def test_what_has_come_free_by_itself_makes_nobody_leave(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=200)
+    for name in "abc":
+        world.add(name)
+    world.use("a", "b")
+    world.hold("b", "unload")
+    asked = world.start(world.manager.unload_model("b"))
+    newcomer = world.ask("c")
+    assert newcomer.waits
+    world.finish("b", "unload")
+    assert newcomer.holds
+    assert asked.done()
+    assert world.loaded() == {"a", "c"}
+
+
+# -------------------------------------------------------------------------------------------------------------- order
+
+
+def test_who_waits_for_room_goes_by_priority_then_by_arrival(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=100)
+    world.add("busy")
+    for name, priority in (("low", LOW), ("medium 1", MEDIUM), ("medium 2", MEDIUM), ("critical", CRITICAL)):
+        world.add(name, priority=priority)
+    user = world.ask("busy")
+    waiting = {name: world.ask(name) for name in ("low", "medium 1", "medium 2", "critical")}
+    user.leave()
+    for name in ("critical", "medium 1", "medium 2", "low"):
+        assert [other for other, caller in waiting.items() if caller.holds] == [name]
+        waiting.pop(name).leave()
+
+
+def test_a_small_newcomer_does_not_take_the_room_that_a_large_one_waits_for(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=300)
+    world.add("busy", 200)
+    world.add("large", 300)
+    world.add("small", 50)
+    user = world.ask("busy")
+    large, small = world.ask("large"), world.ask("small")
+    assert small.waits
+    user.leave()
+    assert large.holds
+    large.leave()
+    assert small.holds
+
+
+def test_nobody_starves_behind_higher_ones_that_keep_coming(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=100)
+    world.add("low", priority=LOW)
+    for name in ("high 0", "high 1"):
+        world.add(name, priority=HIGH)
+    user = world.ask("high 0")
+    low = world.ask("low")
+    for turn in range(1, 4 * PASSES):
+        following = world.ask(f"high {turn % 2}")
+        user.leave()
+        if low.holds:
+            break
+        user = following
+    assert low.holds
+
+
+def test_who_waits_for_a_model_that_is_never_idle_gets_its_room_in_the_end(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=100)
+    for name in ("busy", "new"):
+        world.add(name)
+    user = world.ask("busy")
+    newcomer = world.ask("new")
+    for _ in range(int(PATIENCE_S)):
+        overlapping = world.ask("busy")
+        user.leave()
+        user = overlapping
+        assert user.holds
+        world.loop.advance(1)
+    assert world.states()["busy"] == "draining"
+    late = world.ask("busy")
+    assert late.waits
+    user.leave()
+    assert newcomer.holds
+    newcomer.leave()
+    assert late.holds
+
+
+# ---------------------------------------------------------------------------------------------------- measured memory
+
+
+def test_two_loads_do_not_count_the_same_free_memory(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=1000, capacity_mb=300)
+    for name in "ab":
+        world.add(name, 200, resident_mb=50, peak_mb=200, measured=True)
+        world.hold(name)
+    first, second = world.ask("a"), world.ask("b")
+    assert world.at_work() == ["a"]
+    world.finish("a")
+    assert first.holds
+    assert world.at_work() == ["b"]
+    world.finish("b")
+    assert second.holds
+
+
+def test_a_load_waits_until_memory_that_was_given_back_is_measured_free(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=100)
+    for name in "ab":
+        world.add(name)
+    world.models["a"].late_mb = 100
+    world.use("a")
+    newcomer = world.ask("b")
+    world.loop.advance(SETTLE_S / 2)
+    assert newcomer.waits
+    world.memory.late = 0
+    world.loop.advance(SETTLE_S / 2)
+    assert newcomer.holds
+
+
+def test_where_memory_does_not_come_back_more_idle_models_leave(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=1000, capacity_mb=300)
+    for name in "abc":
+        world.add(name)
+    world.add("new", 150)
+    world.use("a", "b", "c")
+    world.models["a"].leak_mb = 100
+    newcomer = world.ask("new")
+    world.loop.advance(2)
+    assert newcomer.holds
+    assert [name for name, _ in world.log.evictions] == ["a", "b", "c"]
+
+
+def test_where_the_device_stays_full_the_load_fails_with_its_figures(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=1000)
+    model = world.add("a", 300)
+    world.memory.elsewhere = 800 * MIB
+    caller = world.ask("a")
+    assert caller.waits
+    world.loop.advance(SETTLE_S + 0.1)
+    assert isinstance(caller.error, OutOfMemory)
+    assert str(caller.error) == "a needs 300 MiB and the device has less free"
+    assert caller.error.retry_after_s is not None
+    assert model.loads == 0
+    assert world.manager.get_current_vram_usage() == 0
+
+
+def test_where_the_device_stays_full_the_smaller_loader_is_tried(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=1000)
+    world.add("a", 300, smaller=True)
+    world.memory.elsewhere = 800 * MIB
+    caller = world.ask("a")
+    world.loop.advance(SETTLE_S + 0.1)
+    assert caller.model is not None
+    assert caller.model.how == "smaller"
+
+
+def test_where_the_device_is_full_a_model_in_use_may_end_before_the_load_fails(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=1000)
+    world.add("used", 300)
+    world.add("a", 300)
+    user = world.ask("used")
+    world.memory.elsewhere = 600 * MIB
+    caller = world.ask("a")
+    world.loop.advance(5)
+    assert caller.waits
+    user.leave()
+    world.loop.advance(1)
+    assert caller.holds
+
+
+# ------------------------------------------------------------------------------------------------------------- unload
+
+
+def test_an_unload_tells_the_bytes_that_came_back(new_world: NewWorld) -> None:
+    world = new_world()
+    world.add("a", 100, resident_mb=80, measured=True)
+    world.use("a")
+    assert world.run(world.manager.unload_model("a")) == 80 * MIB
+    assert world.run(world.manager.unload_model("a")) == 0
+    assert world.log.returned == [("a", 80, 0)]
+    assert (world.states()["a"], world.memory.used_bytes()) == ("cold", 0)
+
+
+def test_what_does_not_come_back_is_told_counted_and_visible(
+    new_world: NewWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = new_world()
+    world.add("a", 100, measured=True).leak_mb = 30
+    for cycle in (1, 2):
+        world.use("a")
+        unload = world.start(world.manager.unload_model("a"))
+        world.loop.advance(SETTLE_S + 0.1)
+        assert unload.result() == 70 * MIB
+        status = world.manager.status("a")
+        assert (status.returned_bytes, status.shortfall_bytes) == (70 * MIB, cycle * 30 * MIB)
+    assert world.log.returned == [("a", 70, 30)] * 2
+    assert "memory kept model=a" in caplog.text
+
+
+def test_an_unload_during_a_load_is_no_shortfall(new_world: NewWorld) -> None:
+    world = new_world()
+    world.add("a", measured=True)
+    world.add("b", 150)
+    world.use("a")
+    world.hold("b")
+    world.hold("a", "unload")
+    unload = world.start(world.manager.unload_model("a"))
+    world.ask("b")
+    world.finish("a", "unload")
+    assert unload.result() == 0  # as measured: the other one took more than came back
+    assert world.log.returned == [("a", 0, 0)]
+
+
+def test_an_unload_waits_for_those_who_use_the_model_and_who_comes_then_gets_it_loaded_again(
+    new_world: NewWorld,
+) -> None:
+    world = new_world()
+    model = world.add("a")
+    user = world.ask("a")
+    unload = world.start(world.manager.unload_model("a"))
+    second = world.start(world.manager.unload_model("a"))
+    late = world.ask("a")
+    assert world.states()["a"] == "draining"
+    assert user.holds
+    assert late.waits
+    user.leave()
+    assert unload.result() == second.result() == 100 * MIB
+    assert late.holds
+    assert model.loads == 2
+
+
+def test_an_unload_of_a_model_that_loads_lets_those_who_wait_use_it_first(new_world: NewWorld) -> None:
+    world = new_world()
+    world.add("a")
+    world.hold("a")
+    caller = world.ask("a")
+    unload = world.start(world.manager.unload_model("a"))
+    world.finish("a")
+    assert caller.holds
+    assert not unload.done()
+    caller.leave()
+    assert unload.result() == 100 * MIB
+
+
+def test_an_unload_of_a_model_whose_load_fails_gives_nothing_back(new_world: NewWorld) -> None:
+    world = new_world()
+    world.add("a").failures = [ValueError("x")]
+    world.hold("a")
+    world.ask("a")
+    unload = world.start(world.manager.unload_model("a"))
+    world.finish("a")
+    assert unload.result() == 0
+    assert world.states()["a"] == "failed"
+
+
+def test_who_gives_up_on_an_unload_does_not_stop_it(new_world: NewWorld) -> None:
+    world = new_world()
+    world.add("a")
+    user = world.ask("a")
+    world.start(world.manager.unload_model("a")).cancel()
+    user.leave()
+    assert world.states()["a"] == "cold"
+
+
+def test_an_unloader_that_fails_is_counted_and_the_model_is_gone_all_the_same(new_world: NewWorld) -> None:
+    world = new_world()
+    world.add("a").unload_error = RuntimeError("stuck")
+    world.use("a")
+    world.run(world.manager.unload_model("a"))
+    assert world.log.unloads == [("a", "failed")]
+    assert (world.states()["a"], world.manager.get_current_vram_usage()) == ("cold", 0)
+
+
+def test_unload_all_unloads_everything(new_world: NewWorld) -> None:
+    world = new_world()
+    for name in "abc":
+        world.add(name)
+    world.use("a", "b")
+    assert world.run(world.manager.unload_all()) == 200 * MIB
+    assert world.loaded() == set()
+
+
+# --------------------------------------------------------------------------------------------------------------- idle
+
+
+def test_what_was_not_used_for_long_enough_is_unloaded(new_world: NewWorld) -> None:
+    world = new_world(idle_seconds=60)
+    for name in "ab":
+        world.add(name)
+    world.use("a")
+    world.loop.advance(40)
+    world.use("b")
+    world.loop.advance(20)
+    assert world.run(world.manager.cleanup_idle_models()) == ["a"]
+    assert world.log.unloads == [("a", "idle")]
+    assert world.loaded() == {"b"}
+
+
+def test_a_model_in_use_is_not_idle_and_its_time_begins_when_it_is_given_back(new_world: NewWorld) -> None:
+    world = new_world(idle_seconds=60)
+    world.add("a")
+    user = world.ask("a")
+    world.loop.advance(100)
+    assert world.run(world.manager.cleanup_idle_models()) == []
+    user.leave()
+    world.loop.advance(59)
+    assert world.run(world.manager.cleanup_idle_models()) == []
+    world.loop.advance(1)
+    assert world.run(world.manager.cleanup_idle_models()) == ["a"]
+
+
+def test_a_model_may_have_its_own_idle_time_or_stay_for_ever(new_world: NewWorld) -> None:
+    world = new_world(idle_seconds=60)
+    world.add("quick", idle_seconds=5)
+    world.add("never", idle_seconds=0)
+    world.add("always", always=True)
+    world.add("default")
+    world.use("quick", "never", "always", "default")
+    world.loop.advance(5)
+    assert world.run(world.manager.cleanup_idle_models()) == ["quick"]
+    world.loop.advance(1000)
+    assert world.run(world.manager.cleanup_idle_models()) == ["default"]
+
+
+def test_the_documented_argument_wins_over_the_managers_time(new_world: NewWorld) -> None:
+    world = new_world(idle_seconds=0)
+    world.add("a")
+    world.use("a")
+    world.loop.advance(1000)
+    assert world.run(world.manager.cleanup_idle_models()) == []
+    assert world.run(world.manager.cleanup_idle_models(idle_seconds=300)) == ["a"]
+
+
+def test_periodic_cleanup_goes_on_until_it_is_cancelled(new_world: NewWorld) -> None:
+    world = new_world()
+    world.add("a")
+    task = world.start(world.manager.periodic_cleanup(idle_seconds=300))
+    for _ in range(2):
+        world.use("a")
+        world.loop.advance(331)
+        assert world.states()["a"] == "cold"
+    assert [reason for _, reason in world.log.unloads] == ["idle", "idle"]
+    task.cancel()
+    world.loop.settle()
+    assert task.cancelled()
+
+
+def test_periodic_cleanup_never_unloads_where_the_time_is_zero(new_world: NewWorld) -> None:
+    world = new_world(idle_seconds=0)
+    world.add("a")
+    world.add("quick", idle_seconds=5)
+    world.start(world.manager.periodic_cleanup())
+    world.use("a", "quick")
+    world.loop.advance(100_000)
+    assert world.loaded() == {"a"}
+
+
+# ------------------------------------------------------------------------------------------------------------- status
+
+
+def test_the_status_has_budget_use_and_every_model(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=1000)
+    for name in "ab":
+        world.add(name)
+    world.use("a")
+    status = world.manager.get_status()
+    assert (status["vram_budget_mb"], status["vram_used_mb"], status["device_used_mb"]) == (1000, 100, 100)
+    assert (status["device"], status["is_gpu"], status["loaded_models"]) == ("simulated", False, ["a"])
+    assert {name: str(row.state) for name, row in status["models"].items()} == {"a": "ready", "b": "cold"}
+    assert status["models"]["a"].idle_s == 1
+
+
+def test_loaded_models_are_listed_least_recently_used_first(new_world: NewWorld) -> None:
+    world = new_world()
+    for name in "abc":
+        world.add(name)
+    world.use("a", "b", "c", "a")
+    assert list(world.manager.loaded_models) == ["b", "c", "a"]
