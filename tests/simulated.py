@@ -8,6 +8,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from hearthwatch.errors import OutOfMemory
 from hearthwatch.hosting.manager import OnDemandModelManager
 from hearthwatch.hosting.observer import UnloadReason, Unobserved
 from hearthwatch.hosting.spec import MIB, Cost, ModelPriority, ModelSpec
@@ -85,6 +86,7 @@ class SimulatedModel:
         leak_mb: that an unload keeps.
         late_mb: that an unload gives back later.
         alive: loaded and not unloaded yet; more than one is a double load.
+        had_no_room: the last load ran out of memory.
     """
 
     name: str
@@ -97,6 +99,7 @@ class SimulatedModel:
     loads: int = 0
     measures: int = 0
     alive: int = 0
+    had_no_room: bool = False
     measure_error: BaseException | None = None
     unload_error: BaseException | None = None
 
@@ -107,7 +110,9 @@ class SimulatedModel:
 
     def load(self) -> Loaded:
         self.loads += 1
-        if self.failures and (failure := self.failures.pop(0)) is not None:
+        failure = self.failures.pop(0) if self.failures else None
+        self.had_no_room = isinstance(failure, OutOfMemory)
+        if failure is not None:
             del self.memory.taken[self.name]
             raise failure
         return self._loaded("load")

@@ -66,7 +66,8 @@ class Leases:
             raise DeadlineExceeded(f"the deadline passed before {name} was asked for")
         if entry.state is ModelState.READY and not self.closed:
             return entry.take(now)
-        self._refuse(entry, now)
+        if (error := self.refusal(entry)) is not None:
+            raise error
         return await self._wait(entry, None if deadline is None else deadline - now)
 
     def take(self, name: str) -> Any:
@@ -78,7 +79,8 @@ class Leases:
         entry, now = self.entry(name), self._clock()
         if entry.state is ModelState.READY and not self.closed:
             return entry.take(now)
-        self._refuse(entry, now)
+        if (error := self.refusal(entry)) is not None:
+            raise error
         task = asyncio.get_running_loop().create_task(self.attempt(name))
         self._wanted.add(task)
         task.add_done_callback(self._wanted.discard)
@@ -100,19 +102,20 @@ class Leases:
         self.release(name)
         return None
 
+    def refusal(self, entry: Entry) -> HearthwatchError | None:
+        """Why a model that is not ready cannot be had, as far as that is known without trying."""
+        if self.closed:
+            return Draining(f"{entry.name} is not given out any more: the process is stopping")
+        now = self._clock()
+        if entry.load is None and entry.error is not None and now < entry.retry_at:
+            return entry.again(entry.error, now)
+        reason = self._room.too_large(entry)
+        return None if reason is None else BudgetTooSmall(reason)
+
     def resume(self, entry: Entry) -> None:
         """Load it where somebody waits and nothing is under way: it has just left, or a load of it was dropped."""
         if entry.waiters and entry.state not in {ModelState.READY, ModelState.LOADING, ModelState.DRAINING}:
             self._loads.start(entry)
-
-    def _refuse(self, entry: Entry, now: float) -> None:
-        """Raise what is known already."""
-        if self.closed:
-            raise Draining(f"{entry.name} is not given out any more: the process is stopping")
-        if entry.load is None and entry.error is not None and now < entry.retry_at:
-            raise entry.again(entry.error, now)
-        if (reason := self._room.too_large(entry)) is not None:
-            raise BudgetTooSmall(reason)
 
     async def _wait(self, entry: Entry, seconds: float | None) -> Any:
         loop = asyncio.get_running_loop()

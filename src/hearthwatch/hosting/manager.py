@@ -139,16 +139,18 @@ class OnDemandModelManager:
             be loaded is absent, and `status(name)` has the reason.
         """
         specs = triggered(self.model_specs.values(), detection_type, face_visible=face_visible, suspicious=suspicious)
+        can = [self._entries[spec.name] for spec in specs]
+        can = [entry for entry in can if entry.model is not None or self._leases.refusal(entry) is None]
         together: list[str] = []
         left = self._ledger.budget
-        for entry in (self._entries[spec.name] for spec in specs):
-            if entry.expected.peak_bytes <= left or not together:
+        for entry in can:
+            if entry.expected.peak_bytes <= left:
                 together.append(entry.name)
                 left -= entry.expected.resident_bytes
         # Nobody keeps one while waiting for the next: two that do so would wait for each other.
         failed = {name for name, error in (await self.preload(together)).items() if error is not None}
         loop = asyncio.get_running_loop()
-        return {spec.name: ModelProxy(self._leases, loop, spec.name) for spec in specs if spec.name not in failed}
+        return {entry.name: ModelProxy(self._leases, loop, entry.name) for entry in can if entry.name not in failed}
 
     async def preload(self, names: Iterable[str]) -> dict[str, HearthwatchError | None]:
         """Load models without using them, CRITICAL first.
