@@ -24,11 +24,15 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
+    def step(self) -> None:
+        """Run what is ready, and nothing that becomes ready by it."""
+        self.call_soon(self.stop)
+        self.run_forever()
+
     def settle(self) -> None:
         """Run everything that can run at this moment."""
         for _turn in range(10_000):
-            self.call_soon(self.stop)
-            self.run_forever()
+            self.step()
             if not self._ready and self._next() > self.now:  # type: ignore[attr-defined]
                 return
         raise AssertionError("it never comes to rest")
@@ -56,6 +60,7 @@ class SimulatedMemory:
         taken: bytes by model, while it loads and while it is loaded.
         elsewhere: bytes that other processes hold, or that were never given back.
         late: bytes that were given back and are not free yet, as a driver may do.
+        error: raised by each reading.
     """
 
     device = "simulated"
@@ -66,8 +71,11 @@ class SimulatedMemory:
         self.taken: dict[str, int] = {}
         self.elsewhere = 0
         self.late = 0
+        self.error: Exception | None = None
 
     def used_bytes(self) -> int:
+        if self.error is not None:
+            raise self.error
         return sum(self.taken.values()) + self.elsewhere + self.late
 
     def free_bytes(self) -> int:
@@ -87,6 +95,7 @@ class SimulatedModel:
         late_mb: that an unload gives back later.
         alive: loaded and not unloaded yet; more than one is a double load.
         had_no_room: the last load ran out of memory.
+        slow_to_take: a load takes its memory only at its end.
     """
 
     name: str
@@ -100,12 +109,13 @@ class SimulatedModel:
     measures: int = 0
     alive: int = 0
     had_no_room: bool = False
+    slow_to_take: bool = False
     measure_error: BaseException | None = None
     unload_error: BaseException | None = None
 
     def began(self, kind: str) -> None:
         """A thread took up the work."""
-        if kind in {"load", "smaller"}:
+        if kind in {"load", "smaller"} and not self.slow_to_take:
             self.memory.taken[self.name] = round(self.peak_mb * MIB)
 
     def load(self) -> Loaded:
@@ -113,7 +123,7 @@ class SimulatedModel:
         failure = self.failures.pop(0) if self.failures else None
         self.had_no_room = isinstance(failure, OutOfMemory)
         if failure is not None:
-            del self.memory.taken[self.name]
+            self.memory.taken.pop(self.name, None)
             raise failure
         return self._loaded("load")
 

@@ -171,8 +171,7 @@ def test_a_caller_who_is_cancelled_in_the_turn_of_the_handover_keeps_no_lease(ne
     job.finish()
     entry_answered = False
     for _turn in range(20):
-        world.loop.call_soon(world.loop.stop)
-        world.loop.run_forever()
+        world.loop.step()
         if world.manager.status("a").leases:
             entry_answered = caller.task.cancel()
             break

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: never over budget, never a leased model gone, none loaded twice, nobody forgotten.
+"""Whatever happens in any order: never over budget, never a leased model gone, none loaded twice, nobody forgotten.
 
 Hypothesis plays callers, clients that leave, devices that fail, threads that are slow, and the clock; after each step
 the invariants are looked at. Nothing runs by itself, so each order of events can be repeated.
@@ -111,6 +111,18 @@ class Hosting(RuleBasedStateMachine):
         if data.draw(st.booleans(), label="and at once what follows"):
             self.world.loop.settle()
 
+    @precondition(lambda self: self.world.threads.jobs and any(not caller.task.done() for caller in self.callers))
+    @rule(data=st.data(), turns=st.integers(0, 6))
+    def go_away_as_something_ends(self, data: st.DataObject, turns: int) -> None:
+        """The loop is stopped in the middle of what follows."""
+        jobs = self.world.threads.jobs
+        jobs.pop(data.draw(st.integers(0, len(jobs) - 1))).finish()
+        for _turn in range(turns):
+            self.world.loop.step()
+        callers = [caller for caller in self.callers if not caller.task.done()]
+        if callers:
+            data.draw(st.sampled_from(callers)).cancel()
+
     @rule(name=names, failure=failures)
     def fail_next_load(self, name: str, failure: str) -> None:
         errors = {
@@ -164,6 +176,15 @@ class Hosting(RuleBasedStateMachine):
         for caller in self.callers:
             if caller.waits:
                 assert self.world.manager.states[caller.name] in {ModelState.LOADING, ModelState.DRAINING}
+
+    @invariant()
+    def nothing_loads_that_nobody_waits_for_and_no_thread_has_begun(self) -> None:
+        waited_for = {caller.name for caller in self.callers if caller.waits}
+        at_work = {job.name for job in self.world.threads.jobs}
+        for name in set(NAMES) - waited_for - at_work:
+            # After running out of memory, a load that has begun waits for others to leave.
+            retries = self.world.models[name].had_no_room
+            assert retries or self.world.manager.states[name] is not ModelState.LOADING
 
     @invariant()
     def the_critical_one_leaves_last(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hearthwatch.errors import OutOfMemory
+from hearthwatch.errors import LoadFailed, OutOfMemory
 from hearthwatch.hosting.room import PASSES, PATIENCE_S, SETTLE_S
 from hearthwatch.hosting.spec import MIB
 from simulated import NewWorld
@@ -118,6 +118,18 @@ def test_a_model_leaves_for_another_and_comes_back_when_it_is_asked_for(new_worl
     assert world.manager.get_current_vram_usage() == 200
 
 
+def test_who_leaves_only_after_a_long_use_is_not_waited_for_where_an_idle_one_can_leave(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=200)
+    for name in ("idle", "used", "new"):
+        world.add(name)
+    world.use("idle")
+    user = world.ask("used")
+    asked = world.start(world.manager.unload_model("used"))
+    assert world.ask("new").holds
+    assert user.holds
+    assert not asked.done()
+
+
 def test_what_has_come_free_by_itself_makes_nobody_leave(new_world: NewWorld) -> None:
     world = new_world(budget_mb=200)
     for name in "abc":
@@ -217,6 +229,22 @@ def test_two_loads_do_not_count_the_same_free_memory(new_world: NewWorld) -> Non
     assert second.holds
 
 
+def test_what_a_load_will_still_take_is_not_free(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=1000, capacity_mb=300)
+    for name in "ab":
+        world.add(name, 200).slow_to_take = True
+        world.hold(name)
+    first = world.ask("a")
+    second = world.ask("b")
+    assert world.at_work() == ["a"]
+    world.finish("a")
+    first.leave()
+    world.loop.advance(2)  # the first, now idle, leaves for the second
+    assert world.at_work() == ["b"]
+    world.finish("b")
+    assert second.holds
+
+
 def test_a_load_waits_until_memory_that_was_given_back_is_measured_free(new_world: NewWorld) -> None:
     world = new_world(budget_mb=100)
     for name in "ab":
@@ -266,6 +294,42 @@ def test_where_the_device_stays_full_the_smaller_loader_is_tried(new_world: NewW
     world.loop.advance(SETTLE_S + 0.1)
     assert caller.model is not None
     assert caller.model.how == "smaller"
+
+
+def test_nobody_leaves_a_device_that_others_have_filled_in_vain(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=1000)
+    world.add("idle", 100)
+    world.add("a", 300)
+    world.use("idle")
+    world.memory.elsewhere = 800 * MIB
+    caller = world.ask("a")
+    world.loop.advance(PATIENCE_S + 1)
+    assert isinstance(caller.error, OutOfMemory)
+    assert world.loaded() == {"idle"}
+
+
+def test_a_device_that_cannot_be_read_is_a_load_that_failed(new_world: NewWorld) -> None:
+    world = new_world()
+    world.add("loaded")
+    world.add("a")
+    world.use("loaded")
+    world.memory.error = OSError("GPU is lost")
+    error = world.ask("a").error
+    assert isinstance(error, LoadFailed)
+    assert str(error) == "no room for a: memory of simulated cannot be read: GPU is lost"
+    assert world.ask("loaded").holds
+    world.memory.error = None
+    world.loop.advance(10)
+    assert world.ask("a").holds
+
+
+def test_a_device_that_cannot_be_read_lets_models_leave(new_world: NewWorld) -> None:
+    world = new_world()
+    world.add("a")
+    world.use("a")
+    world.memory.error = OSError("GPU is lost")
+    assert world.run(world.manager.unload_model("a")) == 0
+    assert world.log.returned == [("a", 0, 0)]
 
 
 def test_where_the_device_is_full_a_model_in_use_may_end_before_the_load_fails(new_world: NewWorld) -> None:

@@ -178,6 +178,7 @@ class Entry:
             engine=cost.engine if cost else "",
             precision=cost.precision if cost else "",
             device=cost.device if cost else "",
+            taken_bytes=self.taken,
             loads=self.loads,
             evictions=self.evictions,
             returned_bytes=self.returned,

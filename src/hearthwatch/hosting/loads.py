@@ -92,8 +92,9 @@ class Loads:
                 entry.rest()
             else:
                 self._succeed(entry, loaded)
-        entry.load = None
-        self._arrived(entry)
+        finally:
+            entry.load = None
+            self._arrived(entry)
 
     async def _load(self, entry: Entry) -> _Loaded | None:
         """The model; None where nobody waits for it any more.
@@ -175,8 +176,8 @@ class Loads:
             "loaded model=%s seconds=%.3f charged=%d taken=%s",
             *(entry.name, loaded.seconds, self._ledger.charges[entry.name], loaded.taken),
         )
-        self._observer.loaded(entry.name, loaded.seconds, "ok")
         entry.answer(self._clock())
+        self._observer.loaded(entry.name, loaded.seconds, "ok")
 
     def _fail(self, entry: Entry, error: HearthwatchError, seconds: float) -> None:
         now = self._clock()
@@ -188,8 +189,8 @@ class Loads:
             entry.retry_at - now,
             error,
         )
-        self._observer.loaded(entry.name, seconds, error.code)
         entry.refuse(error, now)
+        self._observer.loaded(entry.name, seconds, error.code)
 
 
 def _told(entry: Entry, error: BaseException) -> HearthwatchError:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from hearthwatch.hosting.memory import Memory
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -13,7 +16,7 @@ class Reading:
 
     Attributes:
         used: bytes in use when it began.
-        alone: no other reading was under way at any time since.
+        alone: no other reading was under way at any time since, and the device could be read.
     """
 
     used: int
@@ -33,7 +36,8 @@ class Meter:
 
     def start(self) -> Reading:
         """Begin to measure."""
-        reading = Reading(self._memory.used_bytes(), alone=not self._open)
+        used = self._used()
+        reading = Reading(used or 0, alone=not self._open and used is not None)
         for other in self._open:
             other.alone = False
         self._open.append(reading)
@@ -41,9 +45,20 @@ class Meter:
 
     def change(self, reading: Reading) -> int:
         """Bytes more in use than when it began; negative where some came back."""
-        return self._memory.used_bytes() - reading.used
+        used = self._used()
+        if used is None:
+            reading.alone = False
+            return 0
+        return used - reading.used
 
     def stop(self, reading: Reading) -> int:
         """End it; the change."""
         self._open.remove(reading)
         return self.change(reading)
+
+    def _used(self) -> int | None:
+        try:
+            return self._memory.used_bytes()
+        except Exception as error:  # noqa: BLE001 - a driver that cannot be asked must not stop a load or an unload
+            _log.warning("memory unreadable device=%s reason=%s", self._memory.device, error)
+            return None

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from hearthwatch.errors import BudgetTooSmall, HearthwatchError
+from hearthwatch.errors import BudgetTooSmall, HearthwatchError, LoadFailed
 from hearthwatch.hosting.entry import Entry
 from hearthwatch.hosting.ledger import Candidate, Ledger, may_leave
 from hearthwatch.hosting.memory import Memory
@@ -169,8 +169,14 @@ class Room:
 
     def _serve(self) -> None:
         self._woken = False
-        while self._requests and self._decide(min(self._requests, key=lambda request: request.rank)):
-            pass
+        while self._requests:
+            request = min(self._requests, key=lambda request: request.rank)
+            try:
+                if not self._decide(request):
+                    return
+            except Exception as error:  # noqa: BLE001 - a driver that cannot be asked must not leave anybody waiting
+                device, entry = self._memory.device, request.entry
+                self.refuse(entry, LoadFailed(f"no room for {entry.name}: memory of {device} cannot be read: {error}"))
 
     def _decide(self, request: _Request) -> bool:
         """Whether the request has its answer. If not, something has to end first, and whoever ends it calls `wake`."""
@@ -189,13 +195,12 @@ class Room:
         return False if loading else self._decide_short(request)
 
     def _make_room(self, request: _Request) -> None:
-        rows = self._candidates()
-        leaving = sum(self._ledger.charges[row.name] for row in rows if self._entries[row.name].leaving is not None)
-        victims = self._ledger.plan_eviction(request.needed - leaving, rows)
-        if victims is None and self._clock() >= request.since + PATIENCE_S:
-            victims = self._ledger.plan_eviction(request.needed - leaving, self._candidates(in_use=True))
+        plan, left = self._ledger.plan_eviction, request.since + PATIENCE_S - self._clock()
+        victims = plan(request.needed - self._leaving(), self._candidates())
+        if victims is None and left <= 0:
+            victims = plan(request.needed - self._leaving(in_use=True), self._candidates(in_use=True))
         elif victims is None:
-            self._wake_after(request.since + PATIENCE_S - self._clock())
+            self._wake_after(left)
         for name in victims or ():
             self._evict(self._entries[name])
 
@@ -204,18 +209,18 @@ class Room:
         now = self._clock()
         if request.short_since is None:
             request.short_since = now
-        if any(entry.leaving is not None and entry.name in self._ledger.charges for entry in self._entries.values()):
+        if self._leaving():
             return False
         if now < request.short_since + SETTLE_S:
             self._wake_after(POLL_S)
             return False
-        if order := may_leave(self._candidates()):
+        free, order = self._memory.free_bytes(), may_leave(self._candidates())
+        if order and free + sum(row.charge for row in order) >= request.needed:
             self._evict(self._entries[order[0].name])
             return False
         if self._candidates() and now < request.since + PATIENCE_S:
             self._wake_after(request.since + PATIENCE_S - now)
             return False
-        free = self._memory.free_bytes()
         _log.warning("memory short model=%s needed=%d free=%d", request.entry.name, request.needed, free)
         return self._grant(request, Verdict.SHORT)
 
@@ -230,6 +235,12 @@ class Room:
         self._requests.remove(request)
         request.answer.set_result(verdict)
         self.wake()
+
+    def _leaving(self, *, in_use: bool = False) -> int:
+        """Bytes of those that are being unloaded; with `in_use` also of those that will be when they are given back."""
+        entries = (self._entries[name] for name in self._ledger.charges)
+        leaving = (entry for entry in entries if entry.leaving is not None and (in_use or entry.leases == 0))
+        return sum(self._ledger.charges[entry.name] for entry in leaving)
 
     def _candidates(self, *, in_use: bool = False) -> list[Candidate]:
         """Who could be made to leave; with `in_use` as if they had ended what they do."""

@@ -44,6 +44,8 @@ class ModelStatus:
         engine: that the cost was measured on; empty where nobody measured.
         precision: likewise.
         device: likewise.
+        taken_bytes: that its load was seen to take, with pictures and libraries of that moment; None where something else
+            loaded or left meanwhile.
         loads: that succeeded.
         evictions: how often it left for another model.
         returned_bytes: that its last unload gave back; None before the first.
@@ -68,6 +70,7 @@ class ModelStatus:
     engine: str = ""
     precision: str = ""
     device: str = ""
+    taken_bytes: int | None = None
     loads: int = 0
     evictions: int = 0
     returned_bytes: int | None = None

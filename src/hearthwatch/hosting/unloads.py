@@ -97,12 +97,13 @@ class Unloads:
         entry.shortfall += shortfall
         entry.state = ModelState.COLD
         _log.info("unloaded model=%s reason=%s returned=%d shortfall=%d", entry.name, reason, returned, shortfall)
-        self._observer.unloaded(entry.name, reason, returned, shortfall)
-        if entry.leave_reason == "evicted":
-            entry.evictions += 1
-            self._observer.evicted(entry.name, entry.spec.priority)
+        evicted = entry.leave_reason == "evicted"
+        entry.evictions += evicted
         self._end(entry, returned)
         self._left(entry)
+        self._observer.unloaded(entry.name, reason, returned, shortfall)
+        if evicted:
+            self._observer.evicted(entry.name, entry.spec.priority)
 
     def _in_thread(self, unloader: Unloader, box: list[Any]) -> BaseException | None:
         """The error of the unloader. The box is emptied, so that nothing keeps the model when memory is trimmed."""
