@@ -527,6 +527,21 @@ def test_a_measurement_that_nobody_waits_for_is_kept_and_loads_nothing(new_world
     assert model.measures == 1
 
 
+def test_models_are_measured_by_priority_and_who_gives_up_is_not(new_world: NewWorld) -> None:
+    world = new_world(load_threads=1)
+    for name, priority in (("first", 4), ("low", 4), ("gone", 2), ("critical", 1)):
+        world.add(name, priority=priority, measured=True)
+        world.hold(name, "measure")
+    callers = {name: world.ask(name) for name in world.models}
+    callers["gone"].cancel()
+    assert world.states()["gone"] == "cold"
+    for name in ("first", "critical", "low"):
+        assert world.at_work("measure") == [name]
+        world.finish(name, "measure")
+        assert callers[name].holds
+    assert world.models["gone"].measures == 0
+
+
 def test_what_nobody_measured_is_charged_as_it_is_declared(new_world: NewWorld) -> None:
     world = new_world()
     world.add("a", 300, resident_mb=120)

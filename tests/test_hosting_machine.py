@@ -207,6 +207,8 @@ class Hosting(RuleBasedStateMachine):
             while self.world.threads.jobs:
                 self.world.threads.jobs.pop(0).finish()
                 self.world.loop.settle()
+            if all(waited.done() for waited in [*self.tasks, *(caller.task for caller in self.callers)]):
+                break
             self.world.loop.advance(1)
         assert [caller.name for caller in self.callers if not caller.task.done()] == []
         assert all(task.done() for task in self.tasks)
@@ -270,7 +272,7 @@ class Hosting(RuleBasedStateMachine):
 
 TestHosting = Hosting.TestCase
 TestHosting.settings = settings(
-    max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

@@ -144,7 +144,7 @@ class Leases:
         if waiter in entry.waiters:
             entry.waiters.remove(waiter)
             if not entry.waiters:
-                self._room.withdraw(entry)
+                self._loads.drop(entry)
             self._ended(entry)
         elif not waiter.cancelled() and waiter.exception() is None:
             # The model was handed over in the very turn in which the caller was cancelled.

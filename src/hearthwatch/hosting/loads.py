@@ -15,8 +15,9 @@ from hearthwatch.hosting.ledger import Ledger
 from hearthwatch.hosting.meter import Meter
 from hearthwatch.hosting.observer import Observer
 from hearthwatch.hosting.room import Room, Verdict
-from hearthwatch.hosting.spec import MIB, Loader
+from hearthwatch.hosting.spec import MIB, Cost, Loader
 from hearthwatch.hosting.status import ModelState
+from hearthwatch.hosting.turns import Turns
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Loads:
         self._executor = executor
         self._observer = observer
         self._clock = clock
-        self._measuring = asyncio.Semaphore(measuring)
+        self._measuring = Turns(measuring)
         self._arrived = arrived
         self._closed = False
 
@@ -70,11 +71,19 @@ class Loads:
         entry.state = ModelState.LOADING
         entry.load = asyncio.get_running_loop().create_task(self._run(entry), name=f"load {entry.name}")
 
+    def drop(self, entry: Entry, error: HearthwatchError | None = None) -> None:
+        """Nobody waits for the model any more, or nobody gets it: what has not begun does not begin."""
+        self._measuring.withdraw(entry)
+        if error is None:
+            self._room.withdraw(entry)
+        else:
+            self._room.refuse(entry, error)
+
     def close(self, entries: list[Entry]) -> list[asyncio.Task[None]]:
         """Refuse all loads that have not begun; those that are left to wait for."""
         self._closed = True
         for entry in entries:
-            self._room.refuse(entry, _closed(entry))
+            self.drop(entry, _closed(entry))
         return [entry.load for entry in entries if entry.load is not None]
 
     async def _run(self, entry: Entry) -> None:
@@ -102,14 +111,12 @@ class Loads:
         Raises:
             HearthwatchError: it cannot be loaded.
         """
-        if entry.cost is None and entry.spec.measure is not None:
-            async with self._measuring:
-                if not entry.waiters:
-                    return None
-                entry.cost = await self._call(entry, entry.spec.measure)
         while entry.waiters:
             if self._closed:
                 raise _closed(entry)
+            if entry.cost is None and entry.spec.measure is not None:
+                await self._measure(entry, entry.spec.measure)
+                continue
             verdict = await self._room.ask(entry)
             if verdict is Verdict.WITHDRAWN:
                 continue
@@ -122,6 +129,15 @@ class Loads:
                 self._ledger.release(entry.name)
                 raise
         return None
+
+    async def _measure(self, entry: Entry, measure: Callable[[], Cost]) -> None:
+        if not await self._measuring.take(entry):
+            return
+        try:
+            if entry.waiters and not self._closed:
+                entry.cost = await self._call(entry, measure)
+        finally:
+            self._measuring.give_back()
 
     async def _attempts(self, entry: Entry, verdict: Verdict) -> _Loaded:
         """Load; without memory make room and load again, then with less."""

@@ -44,7 +44,7 @@ class ModelStatus:
         engine: that the cost was measured on; empty where nobody measured.
         precision: likewise.
         device: likewise.
-        taken_bytes: that its load was seen to take, with pictures and libraries of that moment; None where something else
+        taken_bytes: that its load was seen to take, with pictures and libraries of that moment; None where others
             loaded or left meanwhile.
         loads: that succeeded.
         evictions: how often it left for another model.
