@@ -17,14 +17,16 @@ from benchmarks.comparison import MIN_PAIRS, MIN_PROCESSES
 from benchmarks.machine import describe, is_busy
 from benchmarks.processes import ROOT, run_job, run_jobs
 from benchmarks.report import Report, store, to_json, to_markdown
+from benchmarks.serving import plan as serving
 from benchmarks.table import Row, compare
 from benchmarks.work import Job
 from hearthwatch.analysis import DETECTOR
 from hearthwatch.settings import read_settings
 
-#: What a run measures unless it is told otherwise. The engines take far longer, so they are a run of their own.
+#: What a run measures unless it is told otherwise. The others take far longer, so each is a run of its own.
 USUAL = ("method", "decode", "models", "analyze")
-GROUPS = (*USUAL, engines.GROUP)
+OF_THEIR_OWN = (engines.GROUP, serving.GROUP)
+GROUPS = (*USUAL, *OF_THEIR_OWN)
 #: Above the least that a goal is judged by, so that a verdict does not hang on one reading.
 PAIRS = 15
 QUICK_PROCESSES, QUICK_PAIRS = 2, 3
@@ -43,7 +45,7 @@ class Asked:
         assets: where real pictures are, if anywhere.
         out: where the results are kept; None keeps none.
         as_json: print the data instead of the page.
-        quick: measure the small networks' engines only.
+        quick: few readings, and only the small part of what is a run of its own.
     """
 
     groups: Sequence[str]
@@ -78,7 +80,7 @@ def read_command_line(argv: Sequence[str] | None) -> Asked:
     weights = assets / "weights"
     models_dir = given.models_dir or (weights if weights.is_dir() else read_settings().models_dir)
     # What is no whole run does not replace one.
-    whole_run = not given.only or given.only == [engines.GROUP]
+    whole_run = not given.only or given.only in [[group] for group in OF_THEIR_OWN]
     kept = None if given.quick or not whole_run else ROOT / "benchmarks" / "results"
     return Asked(
         groups=given.only or USUAL,
@@ -97,7 +99,11 @@ def _measure(asked: Asked, machine: Mapping[str, Any], folder: Path) -> Report:
     beside = engines.Plan([], {}, [], {})
     if engines.GROUP in asked.groups:
         beside = engines.plan(folder, machine["instructions"], _tell, quick=asked.quick)
-    jobs, skipped = [*jobs, *beside.jobs], skipped | dict(beside.skipped)
+    services = serving.Plan([], {}, [], {}, {})
+    if serving.GROUP in asked.groups:
+        services = serving.plan(asked.models_dir, _pictures(asked.assets, "frames"), folder, quick=asked.quick)
+    jobs = [*jobs, *beside.jobs, *services.jobs]
+    skipped = skipped | dict(beside.skipped) | dict(services.skipped)
     for name, reason in skipped.items():
         _tell(f"skipped: {name}: {reason}")
     answers, failed = run_jobs(jobs, asked.processes, asked.pairs, _tell)
@@ -110,6 +116,7 @@ def _measure(asked: Asked, machine: Mapping[str, Any], folder: Path) -> Report:
         comparisons=[compare(row, answers) for row in measured],
         parts=whole.parts_of(answers[whole.GROUP]) if whole.GROUP in answers else {},
         engines=engines.summary(beside, answers, machine["instructions"]) if beside.jobs else {},
+        serving=serving.summary(services, answers) if services.jobs else {},
         facts=facts | {key: found[0].facts for key, found in answers.items()},
         skipped=skipped,
         failed=failed,
@@ -151,12 +158,16 @@ def _prepare(models_dir: Path, assets: Path, folder: Path) -> Mapping[str, Any]:
         "models_dir": str(models_dir),
         "cache_dir": str(folder / "cache"),
         "folder": str(folder),
-        "frames": [str(path) for path in sorted((assets / "data" / "frames").glob("*.jpg"))],
-        "plates": [str(path) for path in sorted((assets / "data" / "plates").glob("*.jpg"))],
+        "frames": [str(path) for path in _pictures(assets, "frames")],
+        "plates": [str(path) for path in _pictures(assets, "plates")],
     }
     prepared = run_job(Job("prepare", "prepare", arguments), rounds=0).facts
     _tell(f"the picture is {prepared['source']}; people found: {prepared['persons']}")
     return prepared
+
+
+def _pictures(assets: Path, kind: str) -> list[Path]:
+    return sorted((assets / "data" / kind).glob("*.jpg"))
 
 
 def _parser() -> argparse.ArgumentParser:

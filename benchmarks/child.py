@@ -13,6 +13,8 @@ import orjson
 
 from benchmarks import ceiling, decoding, engine_works, method, networks, scene, whole
 from benchmarks.pairs import interleave
+from benchmarks.serving import cold, health, throughput
+from benchmarks.serving.windows import in_turns
 from benchmarks.work import Work
 
 WORKS: Mapping[str, Callable[..., Work]] = {
@@ -26,15 +28,22 @@ WORKS: Mapping[str, Callable[..., Work]] = {
     "export": engine_works.export_work,
     "engine": engine_works.work,
     "load": engine_works.load_work,
+    "serving rate": throughput.work,
+    "serving trivial": throughput.trivial_work,
+    "serving cold": cold.work,
+    "serving health": health.work,
 }
 
 
 def answer(job: Mapping[str, Any]) -> dict[str, Any]:
     """Do one job: `{work, arguments, rounds}` to `{samples, facts}`."""
     ready = WORKS[job["work"]](**job["arguments"])
-    gc.collect()
-    samples = interleave(ready.alternatives, job["rounds"])
-    return {"samples": {name: asdict(taken) for name, taken in samples.items()}, "facts": dict(ready.facts())}
+    try:
+        gc.collect()
+        samples = interleave(ready.alternatives, job["rounds"]) | in_turns(ready.windows, job["rounds"])
+        return {"samples": {name: asdict(taken) for name, taken in samples.items()}, "facts": dict(ready.facts())}
+    finally:
+        ready.close()
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Call = Callable[[], object]
@@ -39,9 +39,9 @@ def interleave(
     clock: Clock = time.perf_counter,
     cpu_clock: Clock = time.process_time,
 ) -> dict[str, Samples]:
-    """Time each alternative once a round.
+    """Time each alternative once a round, in the order of `turns` (A B, B A, A B …).
 
-    Each round starts with the next alternative (A B, B A, A B …), so that none of them always follows the same one.
+    So none of them always follows the same one.
 
     Args:
         alternatives: what to call, by name.
@@ -52,14 +52,18 @@ def interleave(
     """
     repeats = {name: _repeats(call, reading_ms, clock) for name, call in alternatives.items()}
     samples = {name: Samples() for name in alternatives}
-    names = list(alternatives)
+    for name in turns(list(alternatives), rounds):
+        wall_ms, cpu_ms = _read(alternatives[name], repeats[name], clock, cpu_clock)
+        samples[name].wall_ms.append(wall_ms)
+        samples[name].cpu_ms.append(cpu_ms)
+    return samples
+
+
+def turns(names: Sequence[str], rounds: int) -> Iterator[str]:
+    """Each name once a round; each round starts with the next one."""
     for turn in range(rounds):
         for place in range(len(names)):
-            name = names[(turn + place) % len(names)]
-            wall_ms, cpu_ms = _read(alternatives[name], repeats[name], clock, cpu_clock)
-            samples[name].wall_ms.append(wall_ms)
-            samples[name].cpu_ms.append(cpu_ms)
-    return samples
+            yield names[(turn + place) % len(names)]
 
 
 def _repeats(call: Call, reading_ms: float, clock: Clock) -> int:

@@ -15,6 +15,7 @@ from benchmarks.comparison import Comparison
 from benchmarks.machine import slug
 from benchmarks.markdown import milliseconds, span, table
 from benchmarks.pairs import READING_MS, WARM_UP
+from benchmarks.serving import page as serving_page
 
 #: Raised when the meaning of a field changes.
 FORMAT = 1
@@ -43,6 +44,7 @@ class Report:
         parts: of `analyze`: milliseconds in all and inside the engine.
         facts: what the first process of each job said about it.
         engines: as `engines.summary`; empty where engines were not measured.
+        serving: as `serving.plan.summary`; empty where the services were not measured.
         skipped: what was not measured, and why.
         failed: what could not be measured, and why.
     """
@@ -55,6 +57,7 @@ class Report:
     parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     engines: Mapping[str, Any] = field(default_factory=dict)
+    serving: Mapping[str, Any] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
 
@@ -65,8 +68,8 @@ def to_json(report: Report) -> bytes:
               "ratio": "median over processes of the median over pairs",
               "interval": "95 %, bootstrap over processes, then over pairs"}  # fmt: skip
     rows = [asdict(row) | {"verdict": row.verdict} for row in report.comparisons]
-    rest = {"parts_of_analyze": report.parts, "engines": report.engines, "facts": report.facts,
-            "skipped": report.skipped, "failed": report.failed}  # fmt: skip
+    rest = {"parts_of_analyze": report.parts, "engines": report.engines, "serving": report.serving,
+            "facts": report.facts, "skipped": report.skipped, "failed": report.failed}  # fmt: skip
     value = {"format": FORMAT, "date": report.date, "machine": report.machine, "method": method, "comparisons": rows}
     return orjson.dumps(_placeless(value | rest), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
@@ -77,9 +80,10 @@ def to_markdown(report: Report) -> str:
 
 
 def store(report: Report, folder: Path) -> Path:
-    """Write both into the folder, named by date, processor and, where alone, "engines"; gives the page's path."""
+    """Write both into the folder, named by date, processor and, where alone, the group; gives the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    kind = "" if report.comparisons or not report.engines else "-engines"
+    alone = not report.comparisons
+    kind = "-engines" if alone and report.engines else "-serving" if alone and report.serving else ""
     page = folder / f"{report.date}-{slug(report.machine['cpu'])}{kind}.md"
     page.with_suffix(".json").write_bytes(to_json(report))
     page.write_text(to_markdown(report), encoding="utf-8")
@@ -106,6 +110,7 @@ def _page(report: Report) -> Iterator[str]:
         yield from ("", "## Inside `analyze`", "")
         yield from table(("part", "ms", "inside the engine", "beside it"), [*_part_cells(report.parts)])
     yield from engines_page.sections(report.engines)
+    yield from serving_page.sections(report.serving)
     for title, reasons in (("Not measured", report.skipped), ("Failed", report.failed)):
         if reasons:
             yield from ("", f"## {title}", "")

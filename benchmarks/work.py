@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.pairs import Call, Samples
+from benchmarks.serving.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,14 @@ class Work:
     Attributes:
         alternatives: calls to time in turns, by name; empty for work that only prepares.
         facts: what to say about it, asked for after the timing; plain JSON.
+        windows: alternatives that say themselves what they read.
+        close: ends what was started for it.
     """
 
     alternatives: Mapping[str, Call]
     facts: Callable[[], Mapping[str, Any]] = dict
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    close: Call = lambda: None
 
 
 @dataclass(frozen=True, slots=True)

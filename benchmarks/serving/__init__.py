@@ -1,0 +1,1 @@
+"""The services, measured from outside: requests per second, first answers, health, memory; beside other servers."""
