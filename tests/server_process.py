@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,9 +105,8 @@ def server_process(
         started.stderr.close()
 
 
-def until(condition: object, *, seconds: float = PATIENCE_S) -> None:
+def until(condition: Callable[[], object], *, seconds: float = PATIENCE_S) -> None:
     """Wait until something holds."""
-    assert callable(condition)
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to that"

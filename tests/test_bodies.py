@@ -98,6 +98,15 @@ def test_an_empty_field_of_a_form_was_not_filled_in() -> None:
     assert read(as_form({"file": PICTURE}, {"min_confidence": ""})).fields == {}
 
 
+def test_fields_may_stand_in_the_query_of_any_request_but_not_twice() -> None:
+    for content in (as_json(image=TEXT), as_form({"file": PICTURE})):
+        request = httpx.Request("POST", "http://x/?min_confidence=0.5", headers=content.headers, content=content.read())
+        assert read(request).fields["min_confidence"] == "0.5"
+    twice = httpx.Request("POST", "http://x/?min_confidence=0.5", json={"image": TEXT, "min_confidence": 0.25})
+    with pytest.raises(InputError, match="say it once"):
+        read(twice)
+
+
 def test_several_pictures_keep_their_order_and_names() -> None:
     files = [("files", ("a.jpg", b"1")), ("files", ("b.jpg", b"2"))]
     assert read(as_form(files), many=True).pictures == [("a.jpg", b"1"), ("b.jpg", b"2")]

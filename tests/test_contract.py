@@ -22,6 +22,7 @@ from hearthwatch.serving.bodies import RequestLimits
 from hearthwatch.serving.guard import Access
 from hearthwatch.vision.header import Limits
 from served import CONTRACT, NumbersEngine, Served, picture, serve, text_of
+from server_process import until
 
 EVERY = CONTRACT["every"]
 ROUTES = [(name, path) for name, service in CONTRACT["services"].items() for path in service["routes"]]
@@ -273,7 +274,7 @@ class TestRefusals:
         if "bbox" in row["takes"]:
             problem_of(served.ask(path, bbox=box), 422, "bad_box")
 
-    @pytest.mark.parametrize("value", [-0.1, 1.1, "high", [0.5], {}])
+    @pytest.mark.parametrize("value", [-0.1, 1.1, "high", [0.5], {}, True])
     def test_a_confidence_that_is_none(self, route: tuple[Served, str, dict[str, Any]], value: Any) -> None:
         served, path, row = route
         for field in {"confidence", "min_confidence"} & set(row["takes"]):
@@ -427,8 +428,7 @@ class TestModelsThatCannotAnswer:
             clients[0].start()
             assert running.wait(30)
             clients[1].start()
-            while served.runner.waiting("pose_estimator") < 1:
-                pass
+            until(lambda: served.runner.waiting("pose_estimator") == 1)
             answer = served.ask("/pose-analyze")
             problem_of(answer, 429, "queue_full")
             assert int(answer.headers["retry-after"]) >= 1
@@ -480,8 +480,7 @@ class TestTheServiceItself:
 
     def test_the_detector_loads_at_start_in_a_process_of_its_own(self, tmp_path: Path) -> None:
         with serve(tmp_path, "yolo26") as served:
-            while not served.client.get("/health").json()["model_loaded"]:
-                pass
+            until(lambda: served.client.get("/health").json()["model_loaded"])
             assert served.client.get("/readyz").status_code == 200
             assert served.engine.runs  # warmed up
 
@@ -520,8 +519,7 @@ class TestTheServiceItself:
             assert answer.status_code == 503
             assert "threat_detector" in answer.json()["reasons"][0]
             gate.set()
-            while served.client.get("/readyz").status_code != 200:
-                pass
+            until(lambda: served.client.get("/readyz").status_code == 200)
             assert served.client.get("/health").json()["models_loaded"]["threat_detector"] is True
 
     def test_documented_metrics_are_there_and_move(self, served: Served) -> None:

@@ -1,7 +1,8 @@
 """The three ways to send a picture: JSON with base64, a form, or the picture itself as the body.
 
-Whatever way it comes, the answer is the same: each gives encoded pictures and the other fields as plain values. Sizes
-are checked before anything is decoded, and nothing is written to disk.
+Whatever way it comes, the answer is the same: each gives encoded pictures and the other fields as plain values. Fields
+may stand in the query whatever the body is. Sizes are checked before anything is decoded, and nothing is written to
+disk.
 """
 
 from __future__ import annotations
@@ -125,19 +126,31 @@ async def read_body(
         raise Refused(415, "unsupported_media_type", f"the media type {kind[:100]!r} is not taken here; {allowed} is")
     if many and kind in RAW:
         raise Refused(415, "unsupported_media_type", f"a body of {kind} is one picture, and this route takes several")
+    beside = _from_text(request.query_params)
     try:
         async with asyncio.timeout_at(deadline):
             if kind == FORM:
-                return await _read_form(request, limits, take, many=many)
+                return _joined(await _read_form(request, limits, take, many=many), beside)
             data = b"".join([chunk async for chunk in _chunks(request, limits, take)])
     except TimeoutError as error:
         raise DeadlineExceeded("the request did not arrive before its deadline") from error
     if kind in RAW:
         limits.picture.check_bytes(len(data))
-        return Body([(None, data)], _from_text(request.query_params))
+        return Body([(None, data)], beside)
     if len(data) > _LARGE_BODY:
-        return await asyncio.to_thread(_from_json, data, limits, many=many)
-    return _from_json(data, limits, many=many)
+        return _joined(await asyncio.to_thread(_from_json, data, limits, many=many), beside)
+    return _joined(_from_json(data, limits, many=many), beside)
+
+
+def _joined(body: Body, beside: Mapping[str, Any]) -> Body:
+    """A body with what stands in the query beside it.
+
+    Raises:
+        InputError: a field stands in both.
+    """
+    if twice := [name for name in beside if body.fields.get(name) is not None]:
+        raise InputError(f"{', '.join(twice)}: said in the query and in the body; say it once")
+    return Body(body.pictures, {**body.fields, **beside}) if beside else body
 
 
 async def _chunks(request: Request, limits: RequestLimits, take: Callable[[int], None]) -> AsyncGenerator[bytes, None]:

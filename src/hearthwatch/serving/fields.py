@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, create_model
 
 from hearthwatch.errors import BadBox
 from hearthwatch.models.yolo26 import DEFAULT_CLASSES, DEFAULT_CONFIDENCE
@@ -50,8 +50,15 @@ def _numbers(text: str) -> list[float]:
         raise BadBox(f"box {text[:100]!r} is not four numbers with commas between them") from error
 
 
+def _no_switch(value: Any) -> Any:
+    """Pydantic takes true for 1; who writes it means something else."""
+    if isinstance(value, bool):
+        raise ValueError("a number is expected, not true or false")  # noqa: TRY004 - what pydantic collects
+    return value
+
+
 BoxField = Annotated[Any, PlainValidator(_box), WithJsonSchema(_BOX_SCHEMA)]
-Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Share = Annotated[float, BeforeValidator(_no_switch), Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
 
 

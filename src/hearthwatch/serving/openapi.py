@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 from pydantic import BaseModel, Field, create_model
+from starlette.responses import PlainTextResponse
 
 from hearthwatch.models import get_model
 from hearthwatch.services import Kind, Route
@@ -43,7 +44,7 @@ _HEADERS = [
         "in": "header",
         "required": False,
         "description": "Milliseconds after which nobody waits for the answer.",
-        "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 3_600_000},
+        "schema": {"type": "number", "minimum": 1, "maximum": 3_600_000},
     }
 ]
 
@@ -80,6 +81,8 @@ def shared_document(path: str) -> dict[str, Any]:
         errors |= {404: "No such model", 422: ERRORS[422], 413: ERRORS[413], 503: ERRORS[503], 507: ERRORS[507]}
         named = {"schema": schemas.ModelName.model_json_schema(), "example": {"model_name": "pose_estimator"}}
         document["openapi_extra"] = {"requestBody": {"required": True, "content": {JSON: named}}}
+    if model is None:
+        document["response_class"] = PlainTextResponse
     return {**document, "responses": {200: answer, **_problems(errors)}}
 
 
@@ -139,6 +142,6 @@ def _query(route: Route) -> list[dict[str, Any]]:
     fields = fields_model(route).model_json_schema().get("properties", {})
     return [
         {"name": name, "in": "query", "required": False, "schema": _as_text(name, schema),
-         "description": f"With a raw body. {schema.get('description', '')}".strip()}
+         "description": f"In the query or in the body. {schema.get('description', '')}".strip()}
         for name, schema in fields.items()
     ]  # fmt: skip

@@ -1,0 +1,88 @@
+"""The services against what they publish of themselves: requests made from the OpenAPI, valid ones and broken ones."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.core.result import Ok
+
+from hearthwatch.services import SERVICES
+from hearthwatch.serving.server import listen
+from served import serve
+
+#: 400 and 413 are documented answers to well-formed requests whose picture is none, so that acceptance cannot be asked;
+#: 503 and 504 are documented as well, and only 500 is nobody's fault but ours.
+EXCLUDED = ("positive_data_acceptance", "not_a_server_error")
+EXAMPLES = 40
+NO_HTTP = "Invalid HTTP request received."
+
+
+@pytest.fixture(scope="module", params=[service.name for service in SERVICES])
+def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service on a real port."""
+    name = request.param
+    with serve(tmp_path_factory.mktemp("models"), name) as served:
+        listening = listen("127.0.0.1", 0)
+        port = listening.getsockname()[1]
+        config = uvicorn.Config(served.process.on_ports({name: port}, close_s=10.0), lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{port}"
+        server.should_exit = True
+        thread.join()
+
+
+def operations(address: str) -> dict[str, Any]:
+    schema = schemathesis.openapi.from_dict(httpx.get(f"{address}/openapi.json").json())
+    found = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
+    return {operation.label: operation for operation in found}
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.name.lower())
+def test_every_route_keeps_what_it_publishes(address: str, mode: GenerationMode) -> None:
+    load_all_checks()
+    excluded = [check for check in CHECKS.get_all() if check.__name__ in EXCLUDED]
+    assert len(excluded) == len(EXCLUDED)
+    asked = operations(address)
+    assert asked
+    for operation in asked.values():
+        if mode is GenerationMode.NEGATIVE and operation.method == "get":
+            continue  # it takes nothing that could be wrong
+
+        @given(case=operation.as_strategy(generation_mode=mode))
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=(Phase.explicit, Phase.generate),
+            suppress_health_check=list(HealthCheck),
+        )
+        def ask(case: schemathesis.Case) -> None:
+            answer = case.call(base_url=address, timeout=60)
+            if answer.text == NO_HTTP:
+                return  # headers that are none never reach a route
+            case.validate_response(answer, excluded_checks=excluded)
+            assert answer.status_code != 500
+
+        ask()
+
+
+def test_the_document_says_the_same_as_the_page(address: str, tmp_path: Path) -> None:
+    labels = set(operations(address))
+    service = next(service for service in SERVICES if f"POST {service.routes[0].path}" in labels)
+    assert {f"POST {route.path}" for route in service.routes} <= labels
