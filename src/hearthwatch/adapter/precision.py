@@ -11,7 +11,6 @@ import hashlib
 import importlib.metadata
 import importlib.resources
 import logging
-import os
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.base import Engine, EngineName, LoadRequest, Precision, Runtime
 from hearthwatch.runtimes.cuda_device import find_cuda_device
 from hearthwatch.runtimes.select import fastest_precision, load_graph, with_precision
+from hearthwatch.runtimes.small_files import replace_atomically
 from hearthwatch.vision.decode import decode
 from hearthwatch.vision.image import Image
 
@@ -187,10 +187,8 @@ def _kept(path: Path | None) -> dict[str, Any] | None:
 def _keep(path: Path | None, verdict: dict[str, Any]) -> None:
     if path is None:
         return
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(orjson.dumps(verdict))
-        partial.replace(path)
+        replace_atomically(path, orjson.dumps(verdict))
     except OSError as error:
         _log.warning("verdict file=%s kept=no reason=%s", path, error)

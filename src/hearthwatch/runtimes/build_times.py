@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
+
+from hearthwatch.runtimes.small_files import replace_atomically
 
 _log = logging.getLogger(__name__)
 
@@ -35,10 +36,7 @@ class BuildTimes:
         """Remember a build that succeeded."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            path = self._path(kind)
-            partial = path.with_suffix(f".{os.getpid()}.partial")
-            partial.write_bytes(orjson.dumps([*self._read(kind), seconds][-self.KEPT :]))
-            partial.replace(path)
+            replace_atomically(self._path(kind), orjson.dumps([*self._read(kind), seconds][-self.KEPT :]))
         except OSError as error:
             _log.warning("tensorrt build time kept=no reason=%s", error)
 

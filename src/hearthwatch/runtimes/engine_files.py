@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import orjson
 
 from hearthwatch.runtimes.engine_key import EngineKey
+from hearthwatch.runtimes.small_files import replace_atomically
 
 MANIFEST_VERSION = 1
 #: A manifest has about 2,000 bytes.
@@ -115,13 +115,7 @@ def write_manifest(place: Place, manifest: dict[str, Any]) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    _replace(place.manifest, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    replace_atomically(place.manifest, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
 
 def damage_of(place: Place, manifest: dict[str, Any]) -> str | None:
