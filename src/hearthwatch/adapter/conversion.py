@@ -139,12 +139,14 @@ def converted(
         _log.info("conversion file=%s step=%s", source, step)
         progress(f"converting {source.name}, which happens once: {step}")
 
+    def unchanged() -> bool:
+        # Under a key that is not its own, the file would serve for another checkpoint one day.
+        return _key(source, adapter_class) == key
+
     with exclusive(output.with_suffix(".lock"), lambda: tell("waiting for another process that does it")):
         if not output.is_file():
             _log.info("converting file=%s to=%s", source, output)
-            # Under a key that is not its own it would serve for another checkpoint one day.
-            same = lambda: _key(source, adapter_class) == key  # noqa: E731 - two words, said once
-            convert(source, output, adapter_class, progress=tell, unchanged=same)
+            convert(source, output, adapter_class, progress=tell, unchanged=unchanged)
             progress("loading")
     return output
 

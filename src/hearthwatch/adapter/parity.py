@@ -67,7 +67,8 @@ def compare(
             f"the converted file differs from PyTorch by {raw:.2g} of an output's largest value; "
             f"allowed {RAW_TOLERANCE:g}"
         )
-    if agreement is not None and agreement < adapter.SPEC.agreement.at_least:
+    # Not `<`: a NaN is an answer that went wrong, and agrees with nothing.
+    if agreement is not None and not agreement >= adapter.SPEC.agreement.at_least:
         measure = adapter.SPEC.agreement
         raise WeightsInvalid(
             f"the converted file does not agree with PyTorch: {measure.name} {agreement:.4f}, "
