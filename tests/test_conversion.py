@@ -242,6 +242,15 @@ def test_a_checkpoint_that_changes_while_it_is_converted_is_not_kept_under_the_o
 
 
 @needs_torch
+def test_a_file_that_is_too_large_is_not_even_read_for_its_digest(tmp_path: Path) -> None:
+    source = tmp_path / "net.pt"
+    with source.open("wb") as stream:
+        stream.truncate(1 << 43)  # a hole: 8 TB that take no room
+    with pytest.raises(WeightsInvalid, match=r"has 8796093022208 bytes; allowed 8589934592"):
+        converted(source, REID, tmp_path)
+
+
+@needs_torch
 @pytest.mark.weights
 def test_a_size_that_the_strides_do_not_divide_is_refused_before_the_export(assets: Path, tmp_path: Path) -> None:
     source = shutil.copy(assets / "weights/threat_yolov8n_ultralight_256.pt", tmp_path)

@@ -25,7 +25,7 @@ from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.parity import compare
 from hearthwatch.adapter.precision import verification_pictures
 from hearthwatch.artifacts.card import Card, read_card
-from hearthwatch.artifacts.checkpoint import Checkpoint, read_checkpoint
+from hearthwatch.artifacts.checkpoint import DEFAULT_LIMITS, Checkpoint, read_checkpoint
 from hearthwatch.artifacts.description import CARD_KEY
 from hearthwatch.artifacts.graph import write_metadata
 from hearthwatch.artifacts.lockfile import exclusive
@@ -262,7 +262,14 @@ def _move(partial: Path, output: Path) -> None:
 
 
 def _key(source: Path, adapter_class: type[Adapter[Any]]) -> str:
+    """What a converted file depends on, as the name of its place in the cache.
+
+    Raises:
+        WeightsInvalid: a file that is too large to be read is not read for its digest either.
+    """
     digest = hashlib.sha256(f"{CONVERTER_VERSION} {adapter_class.SPEC.name}".encode())
+    if source.is_file() and source.stat().st_size > DEFAULT_LIMITS.file_bytes:
+        raise WeightsInvalid(f"{source} has {source.stat().st_size} bytes; allowed {DEFAULT_LIMITS.file_bytes}")
     files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
     for file in [*files, source.with_suffix(".json")]:
         if file.is_file():
