@@ -81,9 +81,6 @@ class SimulatedMemory:
     def free_bytes(self) -> int:
         return self.capacity - self.used_bytes()
 
-    def trim(self) -> None:
-        return
-
 
 @dataclass(eq=False)
 class SimulatedModel:
@@ -300,6 +297,7 @@ class World:
             clock=self.loop.time,
             observer=self.log,
             executor=self.threads,
+            trim=lambda: None,
             **options,
         )
 

@@ -26,6 +26,7 @@ from hearthwatch.hosting.spec import MIB, ModelSpec
 from hearthwatch.hosting.status import ModelState, ModelStatus
 from hearthwatch.hosting.triggers import triggered
 from hearthwatch.hosting.unloads import Unloads
+from hearthwatch.runtimes.memory import release_memory
 
 #: Seconds at most between two looks for idle models.
 _LOOK_S = 30.0
@@ -43,6 +44,7 @@ class OnDemandModelManager:
         observer: told of loads and unloads.
         load_threads: loads that may run at the same time.
         executor: where loaders and unloaders run; None makes threads. It is the caller's to shut down.
+        trim: gives back what this process keeps of memory that an unloader has freed; runs where that ran.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class OnDemandModelManager:
         observer: Observer | None = None,
         load_threads: int = 2,
         executor: Executor | None = None,
+        trim: Callable[[], None] = release_memory,
     ) -> None:
         self.memory = memory or memory_for(device)
         self.vram_budget_mb = vram_budget_mb
@@ -67,7 +70,7 @@ class OnDemandModelManager:
         threads = executor or ThreadPoolExecutor(2 * load_threads + 1, thread_name_prefix="load")
         self._executor = threads
         self._ledger = ledger = Ledger(round(vram_budget_mb * MIB))
-        meter, told = Meter(self.memory), observer or Unobserved()
+        meter, told = Meter(self.memory, trim), observer or Unobserved()
         self._unloads = Unloads(ledger, meter, threads, told, clock, self._ended)
         self._room = Room(ledger, self.memory, self._entries, self._evict, clock, load_threads)
         self._loads = Loads(ledger, self._room, meter, threads, told, clock, load_threads, self._ended)

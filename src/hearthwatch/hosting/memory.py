@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.cuda_device import find_cuda_device
-from hearthwatch.runtimes.memory import release_memory
 
 _log = logging.getLogger(__name__)
 
@@ -33,10 +32,6 @@ class Memory(Protocol):
 
     def free_bytes(self) -> int:
         """Bytes that a load could take now."""
-        ...
-
-    def trim(self) -> None:
-        """Give back what this process keeps of memory that it has freed; takes some ten milliseconds, in a thread."""
         ...
 
 
@@ -66,9 +61,6 @@ class ProcessMemory:
         """
         available = _field(self._proc / "meminfo", "MemAvailable:") * _KIB
         return max(0, min([available or sys.maxsize, *(limit.left() for limit in self._limits)]))
-
-    def trim(self) -> None:
-        release_memory()
 
 
 class CudaMemory:
@@ -101,9 +93,6 @@ class CudaMemory:
 
     def free_bytes(self) -> int:
         return int(self._nvml.nvmlDeviceGetMemoryInfo(self._handle).free)
-
-    def trim(self) -> None:
-        release_memory()  # a network on a GPU has its part in main memory, too
 
     def _find(self, uuid: str) -> Any:
         try:
