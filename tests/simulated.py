@@ -64,9 +64,9 @@ class SimulatedMemory:
     """
 
     device = "simulated"
-    is_gpu = False
 
-    def __init__(self, capacity_mb: float) -> None:
+    def __init__(self, capacity_mb: float, *, is_gpu: bool = True) -> None:
+        self.is_gpu = is_gpu
         self.capacity = round(capacity_mb * MIB)
         self.taken: dict[str, int] = {}
         self.elsewhere = 0
@@ -283,11 +283,14 @@ class World:
     Args:
         budget_mb: of the manager.
         capacity_mb: of the device; None: as large as the budget.
+        is_gpu: whether it may give memory back late.
     """
 
-    def __init__(self, budget_mb: float = 1000, capacity_mb: float | None = None, **options: Any) -> None:
+    def __init__(
+        self, budget_mb: float = 1000, capacity_mb: float | None = None, *, is_gpu: bool = True, **options: Any
+    ) -> None:
         self.loop = SimulatedLoop()
-        self.memory = SimulatedMemory(budget_mb if capacity_mb is None else capacity_mb)
+        self.memory = SimulatedMemory(budget_mb if capacity_mb is None else capacity_mb, is_gpu=is_gpu)
         self.threads = SimulatedThreads()
         self.log = Log()
         self.models: dict[str, SimulatedModel] = {}

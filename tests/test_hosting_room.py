@@ -375,6 +375,15 @@ def test_what_does_not_come_back_is_told_counted_and_visible(
     assert "memory kept model=a" in caplog.text
 
 
+def test_main_memory_is_not_waited_for(new_world: NewWorld) -> None:
+    world = new_world(budget_mb=100, capacity_mb=1000, is_gpu=False)
+    world.add("a", measured=True).leak_mb = 30
+    world.add("b")
+    world.use("a")
+    assert world.ask("b").holds  # in the same moment
+    assert world.log.returned == [("a", 70, 30)]
+
+
 def test_an_unload_during_a_load_is_no_shortfall(new_world: NewWorld) -> None:
     world = new_world()
     world.add("a", measured=True)
@@ -543,7 +552,7 @@ def test_the_status_has_budget_use_and_every_model(new_world: NewWorld) -> None:
     world.use("a")
     status = world.manager.get_status()
     assert (status["vram_budget_mb"], status["vram_used_mb"], status["device_used_mb"]) == (1000, 100, 100)
-    assert (status["device"], status["is_gpu"], status["loaded_models"]) == ("simulated", False, ["a"])
+    assert (status["device"], status["is_gpu"], status["loaded_models"]) == ("simulated", True, ["a"])
     assert {name: str(row.state) for name, row in status["models"].items()} == {"a": "ready", "b": "cold"}
     assert status["models"]["a"].idle_s == 1
 

@@ -36,6 +36,8 @@ class Meter:
     def __init__(self, memory: Memory, trim: Callable[[], None] = release_memory) -> None:
         self._memory = memory
         self.trim = trim
+        #: Whether memory may come back after whoever had it has ended: the kernel gives it at once, a driver need not.
+        self.is_late = memory.is_gpu
         self._open: list[Reading] = []
 
     def start(self) -> Reading:

@@ -119,8 +119,8 @@ class Unloads:
         return None
 
     async def _measure(self, entry: Entry, reading: Reading) -> tuple[int, int]:
-        """Bytes that came back, and those that did not; a driver gets a moment to give them."""
-        expected, until = _taken(entry), self._clock() + SETTLE_S
+        """Bytes that came back, and those that did not; a GPU's driver gets a moment to give them."""
+        expected, until = _taken(entry), self._clock() + (SETTLE_S if self._meter.is_late else 0.0)
         enough = RETURNED_SHARE * expected
         # Polled: no driver tells when it has given memory back.
         while -self._meter.change(reading) < enough and reading.alone and self._clock() < until:  # noqa: ASYNC110
