@@ -8,9 +8,15 @@ sees it.
 from __future__ import annotations
 
 import sys
+import threading
 from types import ModuleType
 
+import numpy as np
+
 from hearthwatch.settings import disable_telemetry
+
+_openvino_once = threading.Lock()
+_prepared: set[str] = set()
 
 
 def import_openvino() -> ModuleType:
@@ -20,6 +26,7 @@ def import_openvino() -> ModuleType:
     disable_telemetry()
     import openvino
 
+    _prepare(openvino)
     return openvino  # type: ignore[no-any-return]
 
 
@@ -29,3 +36,17 @@ def import_onnxruntime() -> ModuleType:
     import onnxruntime
 
     return onnxruntime  # type: ignore[no-any-return]
+
+
+def _prepare(openvino: ModuleType) -> None:
+    """Let one thread look NumPy's types up for OpenVINO before any two can.
+
+    Its table of types is a C++ static whose making lets go of Python's lock: two threads that make their first tensors
+    at the same time wait for each other for ever (OpenVINO 2026.4; seen in `Type.to_dtype` under `InferRequest.infer`).
+    """
+    with _openvino_once:
+        if openvino.__name__ not in _prepared:
+            tensor = openvino.Tensor(np.zeros(1, np.float32))
+            tensor.get_element_type().to_dtype()
+            np.asarray(tensor.data)
+            _prepared.add(openvino.__name__)
