@@ -99,7 +99,7 @@ def measure(name: str, models_dir: Path, cache_dir: Path, cycles: int) -> Cycles
 def page(found: Sequence[Cycles]) -> str:
     """A Markdown table."""
     lines = [
-        f"| model | engine | cycles | taken MiB | given back MiB | after cycle {SETTLED} | at the end | highest | end |",
+        f"| model | engine | cycles | taken MiB | given back MiB | after {SETTLED} | at the end | highest | growth |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in found:
@@ -115,7 +115,7 @@ def _in_process(name: str, asked: argparse.Namespace, folder: str) -> Cycles | N
     """In a fresh process; None where the model has no weights."""
     command = [sys.executable, "-m", "benchmarks.cycles", "--one", name, "--cycles", str(asked.cycles),
                "--models-dir", str(asked.models_dir), "--cache", folder]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     if done.returncode == 0:
         return Cycles(**orjson.loads(done.stdout.splitlines()[-1]))
     words = done.stderr.decode(errors="replace").strip().splitlines()
