@@ -5,7 +5,6 @@ Each call runs in one thread of the engine, so as many calls run side by side as
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from hearthwatch.adapter.base import Adapter, Array, Run, Tensors
+from hearthwatch.adapter.base import Array, Run, Tensors
 from hearthwatch.adapter.loading import LoadOptions, find
 from hearthwatch.artifacts.description import Description, describe
+from hearthwatch.enrichment.runner import ModelCall
+from hearthwatch.hosting.answer import reduced_side
 from hearthwatch.models import get_model
 from hearthwatch.runtimes.quiet import import_onnxruntime, import_openvino
-from hearthwatch.vision.decode import decode
-from hearthwatch.vision.header import read_header
+from hearthwatch.vision.picture import Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +55,12 @@ def prepare(subject: Subject) -> Callable[[bytes], Any]:
     run = _SESSIONS[subject.engine](found.path, description, subject)
 
     def answer(data: bytes) -> Any:
-        return adapter.predict([decode(data, at_least=enough(adapter, data))], run)[0]
+        picture = Picture(data)
+        # As many pixels as the service decodes for a picture that one model looks at.
+        side = reduced_side(ModelCall(subject.model, picture, alone=True), adapter)
+        return adapter.predict([picture.image(side)], run)[0]
 
     return answer
-
-
-def enough(adapter: Adapter[Any], data: bytes) -> int:
-    """Pixels of the longer side with which the service decodes a picture that one model looks at: as in `hosting`."""
-    height, width = adapter.input.size
-    if adapter.input.resize == "letterbox":
-        return max(height, width)
-    header = read_header(data)
-    return math.ceil(max(header.width, header.height) * max(height / header.height, width / header.width))
 
 
 def _openvino(path: Path, description: Description, subject: Subject) -> Run:
