@@ -16,12 +16,15 @@ from hearthwatch.adapter.loading import load
 from hearthwatch.errors import ImageError, LoadFailed, SettingsError, WeightsInvalid, WeightsMissing
 from hearthwatch.models import (
     MODELS,
+    DepthEstimator,
     FaceDetector,
     LicensePlateDetector,
     ObjectDetector,
     PersonReID,
+    PetClassifier,
     PlateOCR,
     PoseEstimator,
+    ThreatDetector,
 )
 from hearthwatch.settings import read_settings
 from toy import ColorMeter, MeanColor, write_network
@@ -240,6 +243,31 @@ def as_appearance(model: Any, picture: Any) -> Any:
     return result.hash, result.space
 
 
+def as_threat(model: Any, picture: Any) -> Any:
+    """Seed 003's shape beside the typed result."""
+    told, result = model.detect(picture), model.detect_threats(picture)
+    assert told["threats_detected"] is result.has_threat is True
+    assert told["highest_threat"]["type"] == result.highest_threat.class_name
+    assert model.detect_threats(picture, min_confidence=0.99).threats == ()
+    return told
+
+
+def as_cat(model: Any, picture: Any) -> Any:
+    told = model.classify(picture)
+    assert (told["pet_type"], told["is_household_pet"]) == ("cat", True)
+    assert model.classify_pet(picture).to_wire() == told
+    return told
+
+
+def as_depth(model: Any, picture: Any) -> Any:
+    whole = model.estimate_object_distance(picture)
+    assert whole["calibrated"] is False
+    inside = model.estimate_object_distance(picture, {"x": 10, "y": 10, "width": 50, "height": 60}, method="median")
+    with pytest.raises(ValueError, match="center, mean, median, min"):
+        model.estimate_object_distance(picture, method="mode")
+    return whole, inside, model.estimate(picture).mean_depth
+
+
 def as_plate(model: Any, picture: Any) -> Any:
     read = model.read(picture)
     assert read.detection_confidence is None
@@ -252,6 +280,7 @@ def found(model: Any, picture: Any) -> Any:
     return result
 
 
+WEAPON = "weapons/images/Handgun_28_jpeg.rf.0dd7ff58b58eb0b8c9c5200e6f75a57e.jpg"
 #: Class to its weights, a picture in which there is something to find, the part of it that is shown, and its verb.
 REAL: dict[type[Model[Any]], tuple[str | None, str, tuple[int, int, int, int] | None, Callable[[Any, Any], Any]]] = {
     ObjectDetector: ("yolov8n.onnx", "pose/000000000785.jpg", None, found),
@@ -259,6 +288,9 @@ REAL: dict[type[Model[Any]], tuple[str | None, str, tuple[int, int, int, int] | 
     PersonReID: ("osnet_x0_25_msmt17.onnx", "reid/0001_c1s1_001051_00.jpg", None, as_appearance),
     FaceDetector: ("face_detection_yunet_2023mar.onnx", "faces/sample1.jpg", None, found),
     LicensePlateDetector: ("license_plate_yolo26n_640.onnx", "plates/ru_2_a002ha98_000.jpg", None, found),
+    ThreatDetector: ("threat_yolov8n_ultralight_256.onnx", WEAPON, None, as_threat),
+    PetClassifier: ("mobilenet_v2_1.0_224_quant.onnx", "photos/cat_720p.jpg", None, as_cat),
+    DepthEstimator: ("pydnet_plusplus_448x640.onnx", "pose/000000000785.jpg", None, as_depth),
     PlateOCR: (None, "plates/ru_2_a002ha98_000.jpg", (116, 160, 213, 209), as_plate),
 }
 
