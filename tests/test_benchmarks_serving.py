@@ -325,13 +325,16 @@ class TestFirstAnswers:
 
     def test_a_service_is_asked_told_to_unload_and_asked_again(self) -> None:
         log: list[str] = []
-        found = cold.first_answers(self.ask(log), 900.0, "person_reid", "/person-reid", b"jpeg")
+        cpu = iter([1.0, 3.0, 4.0, 4.5])
+        found = cold.first_answers(self.ask(log), lambda: next(cpu), 900.0, "person_reid", "/person-reid", b"jpeg")
         assert log == ["/person-reid", "/models/unload?model_name=person_reid", "/person-reid"]
-        assert found == cold.First(900.0, first_ms=100.0, reload_ms=300.0, returned_mib=3.0)
+        assert found == cold.First(
+            900.0, first_ms=100.0, reload_ms=300.0, first_cpu_ms=2000.0, reload_cpu_ms=500.0, returned_mib=3.0
+        )
 
     def test_an_answer_without_weights_is_no_reading(self) -> None:
         with pytest.raises(MeasurementFailed, match="person_reid answered 503"):
-            cold.first_answers(self.ask([], 503), 1.0, "person_reid", "/person-reid", b"")
+            cold.first_answers(self.ask([], 503), lambda: 0.0, 1.0, "person_reid", "/person-reid", b"")
 
     def test_the_95th_percentile_of_ten_is_the_slowest(self) -> None:
         assert cold.percentile([*range(1, 11)], 95) == 10
@@ -339,13 +342,18 @@ class TestFirstAnswers:
         assert cold.percentile([7.0], 99) == 7.0
 
     def test_a_goal_is_for_the_95th_percentile_of_at_least_ten(self) -> None:
-        assert cold.row("x", "warm", [400.0] * 9 + [500.0])["verdict"] == "holds"
-        assert cold.row("x", "warm", [400.0] * 9 + [501.0])["verdict"] == "falls short (501 ms, goal 500 ms)"
-        assert cold.row("x", "cold", [900.0] * 9)["verdict"] == "not judged (9 of 10 readings)"
-        assert cold.row("x", "reload", [900.0] * 10)["verdict"] == ""
+        def verdict(kind: str, *readings: float) -> str:
+            found: str = cold.row("x", kind, readings, readings)["verdict"]
+            return found
+
+        assert verdict("warm", *[400.0] * 9, 500.0) == "holds"
+        assert verdict("warm", *[400.0] * 9, 501.0) == "falls short (501 ms, goal 500 ms)"
+        assert verdict("cold", *[900.0] * 9) == "not judged (9 of 10 readings)"
+        assert verdict("reload", *[900.0] * 10) == ""
 
     def test_readings_of_all_processes_count_together(self) -> None:
-        answer = Answer({}, {"warm": [1.0, 2.0], "cold": [3.0, 4.0], "reload": [5.0, 6.0]})
+        times = {"warm": [1.0, 2.0], "cold": [3.0, 4.0], "reload": [5.0, 6.0]}
+        answer = Answer({}, {**times, "cpu_ms": times})
         found = cold.rows({"job": [answer] * 5}, [("job", "x"), ("failed", "y")])
         assert [(row["kind"], row["readings"], row["max_ms"]) for row in found] == [
             ("warm", 10, 2.0), ("cold", 10, 4.0), ("reload", 10, 6.0)]  # fmt: skip
@@ -437,10 +445,10 @@ def result() -> dict[str, Any]:
     generator = {throughput.key(transport.name, count): Samples([0.4], [0.3])
                  for transport in (RAW, BASE64) for count in (1, 8)}  # fmt: skip
     busy = {**one, "meanwhile": 70, "of": "answers"}
+    first = {"warm": [200.0] * 2, "cold": [900.0] * 2, "reload": [90.0] * 2}
     answers = {
         RATE_JOB: [rate_answer()] * 5,
-        plan.cold_key("person_reid"): [Answer({}, {"warm": [200.0] * 2, "cold": [900.0] * 2, "reload": [90.0] * 2})]
-        * 5,
+        plan.cold_key("person_reid"): [Answer({}, {**first, "cpu_ms": first})] * 5,
         plan.HEALTH: [Answer({}, {"idle": one, "busy": busy, "models": [model], "memory_mib": taken})] * 5,
         plan.TRIVIAL: [Answer(generator, {"client_ms": dict.fromkeys(generator, 0.05)})],
     }
@@ -463,7 +471,8 @@ class TestPage:
         assert "0.88: falls short (0.80, interval 0.80..0.80, goal 0.88) |" in found
         assert "| raw JPEG | 8 | 2500 | 0.050 | 0.300 |" in found
         assert (
-            "| person_reid | just started, with a cache of engines | 10 | 200.0 | 200.0 | 200.0 | 500: holds |" in found
+            "| person_reid | just started, with a cache of engines | 10 | 200.0 | 200.0 | 200.0 | 200.0 | 500: holds |"
+            in found
         )
         assert "| 8 connections ask /pose-analyze (70 answers, 70 answers, " in found
         assert "| person_reid | ready | openvino | f32 | 100 | 42 | measured |" in found

@@ -34,12 +34,16 @@ class First:
         start_ms: until it served.
         first_ms: of the first answer after that.
         reload_ms: of the first one after an unload.
+        first_cpu_ms: processor time of the service and its children for the first answer.
+        reload_cpu_ms: likewise.
         returned_mib: that the unload gave back, by the service's own measure.
     """
 
     start_ms: float
     first_ms: float
     reload_ms: float
+    first_cpu_ms: float
+    reload_cpu_ms: float
     returned_mib: float
 
 
@@ -58,17 +62,25 @@ def work(model: str, route: str, places: Mapping[str, str], readings: int) -> Wo
         with tempfile.TemporaryDirectory(prefix="benchmark-cache-") as cache:
             for kind in ("cold", "warm"):
                 with Server(ours("light", places["models_dir"], cache)) as server:
-                    found[kind].append(first_answers(server.ask, server.start_s * 1000, model, route, data))
+                    found[kind].append(
+                        first_answers(server.ask, server.cpu_s, server.start_s * 1000, model, route, data)
+                    )
     facts = {
         "start_ms": [one.start_ms for ones in found.values() for one in ones],
         **{kind: [one.first_ms for one in ones] for kind, ones in found.items()},
         "reload": [one.reload_ms for one in found["warm"]],
+        "cpu_ms": {
+            **{kind: [one.first_cpu_ms for one in ones] for kind, ones in found.items()},
+            "reload": [one.reload_cpu_ms for one in found["warm"]],
+        },
         "returned_mib": [one.returned_mib for one in found["warm"]],
     }
     return Work({}, lambda: facts)
 
 
-def first_answers(ask: Callable[..., Reply], start_ms: float, model: str, route: str, data: bytes) -> First:
+def first_answers(
+    ask: Callable[..., Reply], cpu_s: Callable[[], float], start_ms: float, model: str, route: str, data: bytes
+) -> First:
     """Ask, unload, ask again.
 
     Raises:
@@ -80,10 +92,16 @@ def first_answers(ask: Callable[..., Reply], start_ms: float, model: str, route:
             raise MeasurementFailed(f"{model} answered {reply.status}: {str(reply.content)[:300]}")
         return reply
 
-    first = answered(ask(route, data, RAW.content_type))
+    def asked() -> tuple[float, float]:
+        before = cpu_s()
+        reply = answered(ask(route, data, RAW.content_type))
+        return reply.ms, (cpu_s() - before) * 1000
+
+    first_ms, first_cpu_ms = asked()
     unloaded = answered(ask(f"/models/unload?model_name={model}", b""))
-    again = answered(ask(route, data, RAW.content_type))
-    return First(start_ms, first.ms, again.ms, unloaded.content["bytes_returned"] / (1 << 20))
+    reload_ms, reload_cpu_ms = asked()
+    returned_mib = unloaded.content["bytes_returned"] / (1 << 20)
+    return First(start_ms, first_ms, reload_ms, first_cpu_ms, reload_cpu_ms, returned_mib)
 
 
 def rows(answers: Mapping[str, Sequence[Answer]], models: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -94,18 +112,28 @@ def rows(answers: Mapping[str, Sequence[Answer]], models: Sequence[tuple[str, st
         models: (key of the job, name of the model).
     """
     return [
-        row(model, kind, [value for answer in answers[key] for value in answer.facts[kind]])
+        row(
+            model,
+            kind,
+            _all([answer.facts for answer in answers[key]], kind),
+            _all([answer.facts["cpu_ms"] for answer in answers[key]], kind),
+        )
         for key, model in models
         if key in answers
         for kind in KINDS
     ]
 
 
-def row(model: str, kind: str, readings: Sequence[float]) -> dict[str, Any]:
-    """Median, 95th percentile (the nearest reading above, so that of ten it is the slowest) and the slowest."""
+def _all(found: Sequence[Mapping[str, Sequence[float]]], kind: str) -> list[float]:
+    return [value for one in found for value in one[kind]]
+
+
+def row(model: str, kind: str, readings: Sequence[float], cpu_ms: Sequence[float]) -> dict[str, Any]:
+    """Median, 95th percentile (the nearest reading above, so that of ten it is the slowest), slowest, median CPU-ms."""
     text, goal = KINDS[kind]
     p95 = percentile(readings, 95)
-    numbers = {"readings": len(readings), "median_ms": median(readings), "p95_ms": p95, "max_ms": max(readings)}
+    numbers = {"readings": len(readings), "median_ms": median(readings), "p95_ms": p95, "max_ms": max(readings),
+               "cpu_ms": median(cpu_ms)}  # fmt: skip
     return {"model": model, "kind": kind, "what": text, **numbers, "goal_ms": goal,
             "verdict": verdict(p95, goal, len(readings))}  # fmt: skip
 

@@ -17,7 +17,7 @@ PAGE = ROOT / "docs" / "serving-benchmarks.md"
 RESULTS = ROOT / "benchmarks" / "results"
 _RATE_HEAD = ("route", "sent as", "connections", "req/s", "CPU-ms", "beside", "req/s", "CPU-ms", "ratio",
               "95 % interval", "of processes", "goal")  # fmt: skip
-_FIRST_HEAD = ("model", "when", "readings", "median ms", "95th percentile", "slowest", "goal")
+_FIRST_HEAD = ("model", "when", "readings", "median ms", "95th percentile", "slowest", "CPU-ms", "goal")
 _GENERATOR_HEAD = ("sent as", "connections", "req/s", "its CPU-ms", "the server's CPU-ms")
 _START_HEAD = ("server", "start s", "resident MiB", "anonymous MiB")
 _MODEL_HEAD = ("model", "state", "engine", "precision", "declared MB", "measured MB", "the budget believes")
@@ -114,7 +114,8 @@ _HOW_TO_READ = """\
   **CPU-ms** are medians over the processes of the median over their windows; CPU-ms is the processor time of the server
   with its children for each request, without the load generator's.
 * **First answers** come from a service that was started for that one reading. *Without any cache* includes measuring
-  what the model costs in a process of its own, once for each machine. Files are in the system's page cache.
+  what the model costs in a process of its own, once for each machine. CPU-ms is the median of the processor time of
+  the service and its children, which a busy machine changes least. Files are in the system's page cache.
 * A goal **holds** when the interval touches it, from five processes of seven windows up; of first answers, when the
   95th percentile of at least ten is within it; of health, when the median of the processes' 99th percentiles is."""
 
@@ -143,7 +144,7 @@ def _start_cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def _first_cells(row: Mapping[str, Any]) -> list[str]:
-    times = [milliseconds(row[name]) for name in ("median_ms", "p95_ms", "max_ms")]
+    times = [milliseconds(row[name]) for name in ("median_ms", "p95_ms", "max_ms", "cpu_ms")]
     goal = "" if row["goal_ms"] is None else f"{row['goal_ms']:g}: {row['verdict']}"
     return [row["model"], row["what"], str(row["readings"]), *times, goal]
 
