@@ -23,6 +23,7 @@ from simulated import Caller, World
 BUDGET_MB = 100
 NAMES = ("critical", "high", "medium 1", "medium 2", "low")
 PRIORITIES = dict(zip(NAMES, (1, 2, 3, 3, 4), strict=True))
+RESTING = {ModelState.COLD, ModelState.READY, ModelState.FAILED, ModelState.MISSING_WEIGHTS}
 
 names = st.sampled_from(NAMES)
 failures = st.sampled_from(["no engine", "out of memory", "missing"])
@@ -207,16 +208,16 @@ class Hosting(RuleBasedStateMachine):
             while self.world.threads.jobs:
                 self.world.threads.jobs.pop(0).finish()
                 self.world.loop.settle()
-            if all(waited.done() for waited in [*self.tasks, *(caller.task for caller in self.callers)]):
-                break
             self.world.loop.advance(1)
+            waited_for = [*self.tasks, *(caller.task for caller in self.callers)]
+            if all(task.done() for task in waited_for) and set(self.world.manager.states.values()) <= RESTING:
+                break
         assert [caller.name for caller in self.callers if not caller.task.done()] == []
         assert all(task.done() for task in self.tasks)
         for task in self.tasks:
             task.result()
         self.callers, self.tasks = [], []
-        resting = {ModelState.COLD, ModelState.READY, ModelState.FAILED, ModelState.MISSING_WEIGHTS}
-        assert set(self.world.manager.states.values()) <= resting
+        assert set(self.world.manager.states.values()) <= RESTING
         assert set(self._ledger.charges) == set(self.world.manager.loaded_models)
         for name in NAMES:
             self._can_be_had(name)
