@@ -327,6 +327,16 @@ def test_draining_serves_who_is_here_and_refuses_who_comes(new_world: NewWorld) 
     assert drain.done()
 
 
+def test_draining_does_not_wait_for_who_has_gone(new_world: NewWorld) -> None:
+    world = new_world()
+    world.add("a")
+    world.hold("a")
+    waiting = world.ask("a")
+    drain = world.start(world.manager.drain())
+    waiting.cancel()
+    assert drain.done()
+
+
 def test_closing_ends_loads_that_have_not_begun_and_unloads_all_when_nobody_uses_it(new_world: NewWorld) -> None:
     world = new_world(load_threads=1)
     for name in "abc":

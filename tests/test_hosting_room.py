@@ -308,7 +308,10 @@ def test_on_a_full_device_they_leave_one_after_the_other_and_only_as_many_as_it_
     world.use("a", "b", "c")
     newcomer = world.ask("new")
     world.loop.advance(5)
+    world.ask("c").leave()
+    world.loop.advance(5)
     assert world.at_work("unload") == ["a"]
+    assert world.states() == {"a": "draining", "b": "ready", "c": "ready", "new": "loading"}
     world.finish("a", "unload")
     assert newcomer.holds
     assert world.loaded() == {"b", "c", "new"}
