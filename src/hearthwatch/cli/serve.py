@@ -31,7 +31,7 @@ from hearthwatch.services import Loading, Service, get_services, models_of
 from hearthwatch.serving.bodies import RequestLimits
 from hearthwatch.serving.guard import Access
 from hearthwatch.serving.process import HostingMetrics, Process, build_process
-from hearthwatch.serving.server import Server, listen
+from hearthwatch.serving.server import Server, fast_loop, listen
 from hearthwatch.settings import Settings, TensorRTSettings, read_settings
 
 EXAMPLES = """Examples:
@@ -75,7 +75,9 @@ def serve(
     options = _options(chosen, settings, device)
     process = _process(chosen, settings, options)
     try:
-        asyncio.run(_serve(process, sockets, settings, lambda bound: _tell(process, options, bound, address)))
+        serving = _serve(process, sockets, settings, lambda bound: _tell(process, options, bound, address))
+        with asyncio.Runner(loop_factory=fast_loop()) as loop:
+            loop.run(serving)
     finally:
         for listening in sockets.values():
             listening.close()

@@ -37,12 +37,26 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         reason = error.strerror or str(error)
         raise SettingsError(
             f"{host}:{port} cannot be listened on: {reason}; --port-offset or PORT chooses another port"
         ) from error
+    # Inherited by each connection. Event loops set it only where the socket names its protocol, and this one does not.
+    # Without it, an answer on a kept connection waits 40 ms for the client's delayed acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
+
+
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Makes uvloop's event loop, which takes 8 % less of the processor for a request; None where it is not there."""
+    try:
+        import uvloop  # it is not made for every system
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 class Ports:
@@ -67,13 +81,15 @@ class Ports:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        step = "startup"
         try:
             async with self._lifespan():
                 await send({"type": "lifespan.startup.complete"})
+                step = "shutdown"
                 await receive()
         except Exception as error:  # noqa: BLE001 - whatever it is, the server has to be told
             _log.exception("the process could not start or stop as it should")
-            failed: Message = {"type": "lifespan.shutdown.failed", "message": f"{type(error).__name__}: {error}"}
+            failed: Message = {"type": f"lifespan.{step}.failed", "message": f"{type(error).__name__}: {error}"}
             await send(failed)
             return
         await send({"type": "lifespan.shutdown.complete"})
