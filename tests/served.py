@@ -20,8 +20,8 @@ from hearthwatch.hosting import LocalRunner, OnDemandModelManager
 from hearthwatch.models import get_model
 from hearthwatch.runtimes.base import Array, LoadRequest, Tensors
 from hearthwatch.services import Service, get_service, models_of
-from hearthwatch.serving.bodies import RequestLimits
 from hearthwatch.serving.guard import Access
+from hearthwatch.serving.limits import RequestLimits
 from hearthwatch.serving.process import HostingMetrics, Process, build_process
 from made_up import answer, write_networks
 

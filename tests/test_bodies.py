@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from hearthwatch.errors import DeadlineExceeded, ImageTooLarge, InputError, NotAnImage, QueueFull
-from hearthwatch.serving.bodies import Body, Intake, RequestLimits, from_base64, pixels_of, read_body
+from hearthwatch.serving.bodies import Body, from_base64, read_body
+from hearthwatch.serving.limits import Intake, RequestLimits, pixels_of
 from hearthwatch.serving.problems import Refused
 from hearthwatch.vision.header import Limits
 

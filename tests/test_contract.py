@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hearthwatch.errors import OutOfMemory
 from hearthwatch.services import SERVICES, get_service
-from hearthwatch.serving.bodies import RequestLimits
 from hearthwatch.serving.guard import Access
+from hearthwatch.serving.limits import RequestLimits
 from hearthwatch.vision.header import Limits
 from served import CONTRACT, NumbersEngine, Served, picture, serve, text_of
 from server_process import until

@@ -28,8 +28,8 @@ from hearthwatch.hosting.probe import probe_in
 from hearthwatch.hosting.spec import MIB
 from hearthwatch.models import get_model
 from hearthwatch.services import Loading, Service, get_services, models_of
-from hearthwatch.serving.bodies import RequestLimits
 from hearthwatch.serving.guard import Access
+from hearthwatch.serving.limits import RequestLimits
 from hearthwatch.serving.process import HostingMetrics, Process, build_process
 from hearthwatch.serving.server import Server, fast_loop, listen
 from hearthwatch.settings import Settings, TensorRTSettings, read_settings

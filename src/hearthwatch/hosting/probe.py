@@ -11,8 +11,6 @@ import contextlib
 import hashlib
 import importlib.metadata
 import logging
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +32,7 @@ from hearthwatch.hosting.costs import Costs
 from hearthwatch.hosting.probe_job import ProbeJob, Report
 from hearthwatch.hosting.spec import MIB, Cost
 from hearthwatch.runtimes.base import Engine, EngineName
+from hearthwatch.runtimes.child import crash_of, end, last_words, tell
 from hearthwatch.runtimes.select import ALL_ENGINES, resolve_device
 from hearthwatch.settings import child_environment
 
@@ -43,8 +42,6 @@ CHILD = (sys.executable, "-m", "hearthwatch.hosting.probe_child")
 TIMEOUT_S = 600.0
 #: The batch that memory is measured for, where calls bring several crops or are answered together.
 LARGEST_BATCH = 8
-#: What is kept of a child's last words.
-TAIL_BYTES = 2000
 _POLL_S = 0.05
 #: Packages whose versions change what a network takes.
 _PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "torch", "rapidocr")
@@ -158,14 +155,14 @@ class Probe:
                 start_new_session=True,
             )
             try:
-                _tell(child, job)
+                tell(child, job.to_json())
                 while child.poll() is None:
                     if self._cancelled.wait(_POLL_S):
                         raise LoadFailed("the process is stopping")
                     if self._clock() - started >= self._timeout_s:
                         return Report("rejected", f"it hung: no answer after {self._timeout_s:.0f} s")
             finally:
-                _end(child)
+                end(child)
             return _outcome(child.returncode, answer, words)
 
 
@@ -204,41 +201,15 @@ def _versions() -> list[str]:
     return versions
 
 
-def _tell(child: subprocess.Popen[bytes], job: ProbeJob) -> None:
-    assert child.stdin is not None  # noqa: S101 - PIPE was asked for
-    with contextlib.suppress(BrokenPipeError):  # it ended before it read: its exit status tells why
-        child.stdin.write(job.to_json() + b"\n")
-        child.stdin.flush()
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child and what it started, and wait for it. One that has ended is left alone."""
-    if child.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-    if child.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):
-            child.stdin.close()
-
-
 def _outcome(code: int, answer: IO[bytes], words: IO[bytes]) -> Report:
     """What a child that ended has found out: an engine whose child has no answer is rejected."""
     if code < 0:
-        name = signal.strsignal(-code) or f"signal {-code}"
-        return Report("rejected", f"it crashed ({name}): {_tail(words)}")
+        return Report("rejected", f"it crashed ({crash_of(code)}): {last_words(words)}")
     answer.seek(0)
     try:
         return Report.from_json(answer.read())
     except (ValueError, TypeError):
-        return Report("rejected", f"it ended with code {code} and no answer: {_tail(words)}")
-
-
-def _tail(words: IO[bytes]) -> str:
-    size = words.seek(0, os.SEEK_END)
-    words.seek(max(0, size - TAIL_BYTES))
-    lines = words.read().decode(errors="replace").strip().splitlines()
-    return " / ".join(line.strip() for line in lines[-3:]) or "it said nothing"
+        return Report("rejected", f"it ended with code {code} and no answer: {last_words(words)}")
 
 
 def probe_in(cache_dir: Path | None, **settings: Any) -> Probe | None:

@@ -21,12 +21,12 @@ from hearthwatch.errors import HearthwatchError, InferenceFailed, LoadFailed, Ou
 from hearthwatch.hosting.memory import Memory, memory_for
 from hearthwatch.hosting.probe_job import ProbeJob, Report
 from hearthwatch.runtimes.base import Array, Runtime, RuntimeInfo, Tensors
+from hearthwatch.runtimes.child import end_with_parent
 from hearthwatch.runtimes.memory import is_out_of_memory, release_memory
 from hearthwatch.runtimes.select import resolve_device
 
 #: How often memory is read while a model loads. A peak that is shorter may be missed.
 SAMPLE_S = 0.002
-_ORPHANED = 3
 
 
 def main() -> int:
@@ -35,7 +35,7 @@ def main() -> int:
     answer = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     job = ProbeJob.from_json(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
+    end_with_parent(sys.stdin.fileno())
     os.write(answer, probe(job).to_json())
     return 0
 
@@ -147,13 +147,6 @@ class _Peak:
             self.bytes = max(self.bytes, self._memory.used_bytes())
             if self._end.wait(SAMPLE_S):
                 return
-
-
-def _end_with_parent(stdin: int) -> None:
-    # The descriptor, not the stream: a thread that holds the stream's lock at the end makes Python abort.
-    while os.read(stdin, 1):
-        pass
-    os._exit(_ORPHANED)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,6 @@ Not run, for want of an NVIDIA GPU: `main` with the real TensorRT. The tests run
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,23 +17,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.base import LoadRequest
 from hearthwatch.runtimes.build_turn import BUILD_TIMEOUT_S
+from hearthwatch.runtimes.child import crash_of, end, end_with_parent, last_words, tell
 from hearthwatch.runtimes.engine_cache import POLL_S
 from hearthwatch.runtimes.tensorrt import TensorRTEngine
 
 #: Runs `main` with this interpreter.
 CHILD = (sys.executable, "-m", "hearthwatch.runtimes.build_child")
-#: What is kept of a child's last words.
-TAIL_BYTES = 2000
 
 _FAILED = 1
-_ORPHANED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,63 +102,30 @@ def run_child(
             command, stdin=subprocess.PIPE, stdout=words, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
-            _tell(child, job)
+            tell(child, job.to_json())
             while child.poll() is None:
                 if cancelled.wait(POLL_S):
                     raise LoadFailed("it was cancelled")
                 if clock() - started >= timeout_s:
                     raise LoadFailed(f"no engine after {timeout_s:.0f} s; the build was ended")
         finally:
-            _end(child)
+            end(child)
         if child.returncode < 0:
-            name = signal.strsignal(-child.returncode) or f"signal {-child.returncode}"
-            raise LoadFailed(f"the build crashed ({name}): {_tail(words)}")
+            raise LoadFailed(f"the build crashed ({crash_of(child.returncode)}): {last_words(words)}")
         if child.returncode > 0:
-            raise LoadFailed(f"the build failed: {_tail(words)}")
+            raise LoadFailed(f"the build failed: {last_words(words)}")
 
 
 def main(engine: Callable[[int], TensorRTEngine] = lambda level: TensorRTEngine(level=level)) -> int:
     """The child: reads a job from stdin, builds, and ends. The end of stdin is the end of the parent."""
     job = BuildJob.from_json(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
+    end_with_parent(sys.stdin.fileno())
     try:
         engine(job.level).build_here(job.request, job.folder, job.stem, job.timing_folder)
     except Exception as error:  # noqa: BLE001 - the parent is told what it was
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return _FAILED
     return 0
-
-
-def _end_with_parent(stdin: int) -> None:
-    # The descriptor, not the stream: a thread that holds the stream's lock at the end makes Python abort.
-    while os.read(stdin, 1):
-        pass
-    os._exit(_ORPHANED)
-
-
-def _tell(child: subprocess.Popen[bytes], job: BuildJob) -> None:
-    assert child.stdin is not None  # noqa: S101 - PIPE was asked for
-    with contextlib.suppress(BrokenPipeError):  # it ended before it read: its exit status tells why
-        child.stdin.write(job.to_json() + b"\n")
-        child.stdin.flush()
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child and what it started, and wait for it. One that has ended is left alone."""
-    if child.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-    if child.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):
-            child.stdin.close()
-
-
-def _tail(words: IO[bytes]) -> str:
-    size = words.seek(0, os.SEEK_END)
-    words.seek(max(0, size - TAIL_BYTES))
-    lines = words.read().decode(errors="replace").strip().splitlines()
-    return " / ".join(line.strip() for line in lines[-3:]) or "it said nothing"
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from hearthwatch.errors import DeadlineExceeded, HearthwatchError, ImageError, I
 from hearthwatch.models import get_model
 from hearthwatch.models.yolo26 import DEFAULT_CLASSES, Detections, select
 from hearthwatch.services import Kind, Route
-from hearthwatch.serving.bodies import pixels_of
 from hearthwatch.serving.desk import Asked, Desk, Json, ask, note_timings, one_picture
+from hearthwatch.serving.limits import pixels_of
 from hearthwatch.vision.boxes import clamp_box
 from hearthwatch.vision.picture import Picture
 

@@ -18,9 +18,10 @@ from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome
 from hearthwatch.errors import DeadlineExceeded, Draining, HearthwatchError, InputError
 from hearthwatch.hosting import LocalRunner
 from hearthwatch.services import Route, Service
-from hearthwatch.serving.bodies import Body, Intake, RequestLimits, pixels_of, read_body
+from hearthwatch.serving.bodies import Body, read_body
 from hearthwatch.serving.envelope import exchange
 from hearthwatch.serving.fields import RequestFields, fields_model
+from hearthwatch.serving.limits import Intake, RequestLimits, pixels_of
 from hearthwatch.serving.metrics import ServiceMetrics
 from hearthwatch.serving.problems import problem
 from hearthwatch.serving.status import ProcessStatus

@@ -16,9 +16,9 @@ from hearthwatch.hosting import LocalRunner, ModelPriority, Observer
 from hearthwatch.hosting.observer import UnloadReason
 from hearthwatch.services import Loading, Service
 from hearthwatch.serving.app import build_app
-from hearthwatch.serving.bodies import Intake, RequestLimits
 from hearthwatch.serving.desk import Desk
 from hearthwatch.serving.guard import Access
+from hearthwatch.serving.limits import Intake, RequestLimits
 from hearthwatch.serving.metrics import ServiceMetrics
 from hearthwatch.serving.server import Ports
 from hearthwatch.serving.status import ProcessStatus
