@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import logging
 import os
@@ -105,6 +106,10 @@ async def _serve(
         on_start=lambda: tell(bound),
         on_stop=draining,
     )
+    # What was imported stays for good. A collection after an unload that looks through all of it holds up every answer:
+    # p99 of /health while models come and go was 55 ms, and is 8 ms without.
+    gc.collect()
+    gc.freeze()
     await server.serve(list(sockets.values()))
 
 
