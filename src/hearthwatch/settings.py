@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     port: int | None = Field(default=None, ge=0, le=65535, validation_alias="PORT")
     service_name: str | None = Field(default=None, validation_alias="SERVICE_NAME")
     environment: str = Field(default="production", validation_alias="ENVIRONMENT")
+    pyroscope_enabled: bool | None = Field(default=None, validation_alias="PYROSCOPE_ENABLED")
+    pyroscope_url: str = Field(default="http://pyroscope:4040", validation_alias="PYROSCOPE_URL")
     api_key: SecretStr | None = Field(default=None, validation_alias="HEARTHWATCH_API_KEY")
     allow_anonymous: bool = Field(default=False, validation_alias="HEARTHWATCH_ALLOW_ANONYMOUS")
     allowed_hosts: str = Field(default="", validation_alias="HEARTHWATCH_ALLOWED_HOSTS")
@@ -94,6 +96,11 @@ class Settings(BaseSettings):
     def host(self) -> str:
         """Where services listen: everywhere in a container, whose ports are published on purpose; else this machine."""
         return self.host_variable or ("0.0.0.0" if self.container else "127.0.0.1")  # noqa: S104
+
+    @property
+    def profile(self) -> bool:
+        """Whether to profile: in a container, unless somebody says otherwise; elsewhere only where somebody asks."""
+        return self.container if self.pyroscope_enabled is None else self.pyroscope_enabled
 
     @property
     def hosts(self) -> frozenset[str]:

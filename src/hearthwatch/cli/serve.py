@@ -28,6 +28,7 @@ from hearthwatch.hosting.local import FREE_SHARE, memory_of
 from hearthwatch.hosting.probe import probe_in
 from hearthwatch.hosting.spec import MIB
 from hearthwatch.models import get_model
+from hearthwatch.observability import start_profiling
 from hearthwatch.services import Loading, Service, get_services, models_of
 from hearthwatch.serving.guard import Access
 from hearthwatch.serving.limits import RequestLimits
@@ -75,6 +76,9 @@ def serve(
     sockets = {service.name: listen(address, ports[service.name]) for service in chosen}
     options = _options(chosen, settings, device)
     process = _process(chosen, settings, options)
+    if settings.profile:
+        tags = {"environment": settings.environment}
+        start_profiling(settings.pyroscope_url, settings.service_name or _name_of(chosen), tags)
     try:
         serving = _serve(process, sockets, settings, lambda bound: _tell(process, options, bound, address))
         with asyncio.Runner(loop_factory=fast_loop()) as loop:
@@ -146,6 +150,11 @@ def _process(chosen: Sequence[Service], settings: Settings, options: LoadOptions
         limits=RequestLimits(timeout_s=settings.request_timeout_s),
         on_close=None if probe is None else probe.close,
     )
+
+
+def _name_of(chosen: Sequence[Service]) -> str:
+    """The container's name of a service that is alone."""
+    return chosen[0].container if len(chosen) == 1 else "hearthwatch"
 
 
 def _options(chosen: Sequence[Service], settings: Settings, device: str | None) -> LoadOptions:
