@@ -57,6 +57,8 @@ def test_every_route_keeps_what_it_publishes(address: str, mode: GenerationMode)
     load_all_checks()
     excluded: list[Any] = [check for check in CHECKS.get_all() if check.__name__ in EXCLUDED]
     assert len(excluded) == len(EXCLUDED)
+    rejection: list[Any] = [check for check in CHECKS.get_all() if check.__name__ == "negative_data_rejection"]
+    assert rejection
     asked = operations(address)
     assert asked
     for operation in asked.values():
@@ -76,7 +78,9 @@ def test_every_route_keeps_what_it_publishes(address: str, mode: GenerationMode)
             answer = case.call(base_url=address, timeout=60)
             if answer.text == NO_HTTP:
                 return  # headers that are none never reach a route
-            case.validate_response(answer, excluded_checks=excluded)
+            # A form has only texts: an object where a text belongs is sent as one, and cannot be told from it.
+            form = case.media_type == "multipart/form-data"
+            case.validate_response(answer, excluded_checks=[*excluded, *(rejection if form else ())])
             assert answer.status_code != 500
 
         ask()
