@@ -466,7 +466,8 @@ class TestTheServiceItself:
         body = served.client.get("/health").json()
         assert body["status"] == "healthy"
         assert set(page(served.service.name)["health"]) <= set(body)
-        assert served.client.get("/readyz").json() == {"ready": True, "reasons": []}
+        # A detector in a process of its own loads at start: until then, the probe tells what it waits for.
+        until(lambda: served.client.get("/readyz").json() == {"ready": True, "reasons": []})
         assert served.client.get("/livez").status_code == 200
 
     def test_loaded_models_are_told_as_routes_are_called(self, tmp_path: Path) -> None:
