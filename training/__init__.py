@@ -1,0 +1,1 @@
+"""Drawn scenes, and the small networks that are trained on them. Not part of the installed package."""
