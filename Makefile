@@ -6,6 +6,7 @@
 PY := .venv/bin/python
 PHOTO ?= src/hearthwatch/adapter/pictures/astronaut.jpg
 OUT ?= out
+NETWORKS ?= all
 export PYTHON UV UPGRADE
 
 # An environment that was copied here with the project, or whose Python is gone, counts as none.
@@ -13,10 +14,10 @@ ifneq ($(shell test -x $(PY) && cat .venv/.home 2>/dev/null),$(shell pwd -P))
 STALE := stale
 endif
 
-.PHONY: help run install test test-all check bench lock clean stale
+.PHONY: help run install test test-all check bench sample-zoo lock clean stale
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
 run: .venv/.base ## set up, then analyse PHOTO="a.jpg b.jpg" (or a picture of ours) into OUT=out
 	@if test -e "$(PHOTO)"; then set -- "$(PHOTO)"; else set -- $(PHOTO); fi; \
@@ -34,12 +35,15 @@ test-all: .venv/.torch ## set up with PyTorch, then run every test, the slow one
 check: .venv/.dev ## ruff, mypy --strict, import layers, links in the documents
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy --strict src tests benchmarks tools
+	@$(PY) -m mypy --strict src tests benchmarks tools training
 	@.venv/bin/lint-imports
 	@$(PY) tools/check_links.py
 
 bench: .venv/.dev ## run the benchmarks
 	@$(PY) -m benchmarks
+
+sample-zoo: .venv/.torch ## train the sample networks again where their recipes have changed (NETWORKS=person_reid: one)
+	@$(PY) -m training $(NETWORKS)
 
 lock: ## resolve requirements/*.lock afresh (UPGRADE=1: newest versions)
 	@tools/lock.sh

@@ -22,8 +22,10 @@ from hearthwatch.networks.weights import Tensors, fill, rows
 RESNET_BLOCKS: dict[int, tuple[int, int, int, int]] = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 #: Depths whose blocks are bottlenecks.
 _BOTTLENECKS = frozenset({50})
-#: Channels inside the blocks of the four stages; a bottleneck gives four times as many.
-_STAGE_CHANNELS = (64, 128, 256, 512)
+#: Channels of the first layer; each of the four stages after the first doubles what its blocks have inside, and a
+#: bottleneck gives four times as many.
+RESNET_STEM = 64
+_STAGES = 4
 _EXPANSION = 4
 #: (height, width) of the reference's evaluation crop.
 RESNET_INPUT_SIZE = (224, 224)
@@ -46,24 +48,24 @@ class ResNet(nn.Module):
     Args:
         depth: 18 or 50.
         classes: number of logits.
+        stem: channels of the first layer; the published networks have `RESNET_STEM`.
     """
 
-    def __init__(self, depth: int, classes: int = IMAGENET_CLASSES) -> None:
+    def __init__(self, depth: int, classes: int = IMAGENET_CLASSES, stem: int = RESNET_STEM) -> None:
         super().__init__()
         bottleneck = depth in _BOTTLENECKS
         expansion = _EXPANSION if bottleneck else 1
         first, second, third, fourth = RESNET_BLOCKS[depth]
-        stem = _STAGE_CHANNELS[0]
         self.conv1 = nn.Conv2d(3, stem, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = _stage(stem, 64, first, stride=1, bottleneck=bottleneck)
-        self.layer2 = _stage(64 * expansion, 128, second, stride=2, bottleneck=bottleneck)
-        self.layer3 = _stage(128 * expansion, 256, third, stride=2, bottleneck=bottleneck)
-        self.layer4 = _stage(256 * expansion, 512, fourth, stride=2, bottleneck=bottleneck)
+        self.layer1 = _stage(stem, stem, first, stride=1, bottleneck=bottleneck)
+        self.layer2 = _stage(stem * expansion, 2 * stem, second, stride=2, bottleneck=bottleneck)
+        self.layer3 = _stage(2 * stem * expansion, 4 * stem, third, stride=2, bottleneck=bottleneck)
+        self.layer4 = _stage(4 * stem * expansion, 8 * stem, fourth, stride=2, bottleneck=bottleneck)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(512 * expansion, classes)
+        self.fc = nn.Linear(8 * stem * expansion, classes)
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) to (N, classes)."""
@@ -72,15 +74,15 @@ class ResNet(nn.Module):
         return self.fc(self.avgpool(maps).flatten(1))
 
 
-def create_resnet(depth: int, classes: int = IMAGENET_CLASSES) -> ResNet:
-    """A ResNet of 18 or 50 layers with fresh weights.
+def create_resnet(depth: int, classes: int = IMAGENET_CLASSES, *, stem: int = RESNET_STEM) -> ResNet:
+    """A ResNet of 18 or 50 layers with fresh weights, of the published width or another one.
 
     Raises:
-        ValueError: another depth, or no class.
+        ValueError: another depth, no class, or no channels.
     """
-    if depth not in RESNET_BLOCKS or classes < 1:
+    if depth not in RESNET_BLOCKS or min(classes, stem) < 1:
         raise ValueError(f"ResNet comes in {_depths()} layers with 1 class or more; not {depth} with {classes}")
-    return ResNet(depth, classes)
+    return ResNet(depth, classes, stem)
 
 
 def resnet_from_state_dict(tensors: Tensors, *, file: str = "the checkpoint") -> ResNet:
@@ -89,7 +91,7 @@ def resnet_from_state_dict(tensors: Tensors, *, file: str = "the checkpoint") ->
     Raises:
         WeightsInvalid: another depth, or tensors that do not fit.
     """
-    blocks = tuple(_count(tensors, stage) for stage in range(1, len(_STAGE_CHANNELS) + 1))
+    blocks = tuple(_count(tensors, stage) for stage in range(1, _STAGES + 1))
     bottleneck = "layer1.0.conv3.weight" in tensors
     depth = next(
         (d for d, known in RESNET_BLOCKS.items() if known == blocks and (d in _BOTTLENECKS) == bottleneck), None

@@ -1,0 +1,83 @@
+"""Trains a classifier of crops, most steps at half its size: it ends in a mean over all positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hearthwatch.vision.image import Float, UInt8
+from training.augment import USUAL, Variation, batch
+from training.loop import Moment, mixed_precision, run, warm_then_cosine
+from training.recipe import Workplace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Crops with what they show.
+
+    Attributes:
+        pixels: (n, h, w, 3), with room around the thing.
+        inner: (n, 4) where its box lies in them, as shares.
+        label: (n,) class index.
+    """
+
+    pixels: UInt8
+    inner: Float
+    label: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierPlan:
+    """How it is trained.
+
+    Attributes:
+        steps: batches.
+        size: (height, width) of the network's input.
+        half_until: share of the steps that is made at half of it.
+        examples: in a batch, as many of each class.
+        rate: of AdamW, at its highest.
+        smoothing: of the labels.
+    """
+
+    steps: int
+    size: tuple[int, int] = (224, 224)
+    half_until: float = 0.75
+    examples: int = 32
+    rate: float = 2e-3
+    smoothing: float = 0.05
+    variation: Variation = USUAL
+
+
+def train_classifier(network: nn.Module, examples: Examples, plan: ClassifierPlan, workplace: Workplace) -> Path:
+    """Train `network`, which gives logits; the checkpoint is its state."""
+    classes = [np.flatnonzero(examples.label == index) for index in range(int(examples.label.max()) + 1)]
+    if min(len(found) for found in classes) == 0:
+        raise ValueError("a class has no examples")
+    optimizer = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-2)
+
+    def step(moment: Moment) -> float:
+        for group in optimizer.param_groups:
+            group["lr"] = plan.rate * warm_then_cosine(moment.share)
+        rng = np.random.default_rng([2, moment.step])
+        chosen = [int(rng.choice(classes[turn % len(classes)])) for turn in range(plan.examples)]
+        size = plan.size if moment.share >= plan.half_until else (plan.size[0] // 2, plan.size[1] // 2)
+        pixels = batch(examples.pixels[chosen], examples.inner[chosen], size, rng, plan.variation)
+        network.train()
+        with mixed_precision():
+            logits = network(torch.from_numpy(pixels).to(memory_format=torch.channels_last))
+        labels = torch.from_numpy(examples.label[chosen])
+        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=plan.smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    return run(
+        workplace, title="training", steps=plan.steps, network=network, parts={"optimizer": optimizer}, step=step
+    )

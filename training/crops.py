@@ -1,0 +1,103 @@
+"""What re-identification, pets and depth learn from, cut from drawn scenes. One call is one seed; no torch."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import PIL.Image
+
+from hearthwatch.models.pet_classifier import ANIMALS, PET_MARGIN
+from hearthwatch.vision.boxes import Box
+from hearthwatch.vision.image import UInt8
+from training.augment import with_room
+from training.gather import Rows
+from training.scenes.camera import Camera
+from training.scenes.cast import identity_scene, random_spec
+from training.scenes.draw import draw
+from training.scenes.labels import Animal, Person, RenderedScene, Thing
+from training.scenes.spec import LIGHTS, PLACES, AnimalSpec, SceneSpec
+
+#: (height, width) at which crops are kept: the networks' inputs with room around.
+PORTRAIT_SIZE, PET_SIZE = (288, 144), (256, 256)
+CAMERAS = (0, 1)
+#: Pictures of each identity by each camera.
+VIEWS = 3
+#: Share of a thing that must be visible, and its least side in pixels, to be learned from.
+MIN_VISIBLE, MIN_SIDE_PX = 0.55, 20
+#: (height, width) of the depth network's input and output.
+VIEW_SIZE, DEPTH_SIZE = (192, 320), (96, 160)
+#: (width, height) of the pictures that animals are cut from.
+PET_PICTURE = (960, 540)
+
+
+def portrait(identity: int, view: int, camera: int) -> tuple[UInt8, Person] | None:
+    """A picture by one of two cameras, and the person in it; None where that one cannot be seen well."""
+    scene = draw(identity_scene(identity, view, camera))
+    shown = [person for person in scene.people if person.identity == identity and is_clear(person)]
+    return (scene.picture, shown[0]) if shown else None
+
+
+def portraits(identity: int) -> Rows:
+    """All pictures of one identity: `Portraits` by name."""
+    shots = [(portrait(identity, view, camera), camera) for camera in CAMERAS for view in range(VIEWS)]
+    rows = [(*with_room(shot[0], shot[1].box, 0.0, PORTRAIT_SIZE), camera) for shot, camera in shots if shot]
+    if not rows:
+        return {}
+    return {
+        "pixels": np.stack([pixels for pixels, _, _ in rows]),
+        "inner": np.stack([inner for _, inner, _ in rows]),
+        "identity": np.full(len(rows), identity, np.int64),
+        "camera": np.array([camera for _, _, camera in rows], np.int64),
+    }
+
+
+def pet_scene(seed: int) -> RenderedScene:
+    """Some cats and dogs before one of the places, near enough to be looked at."""
+    rng = np.random.default_rng([seed, 41])
+    width, height = PET_PICTURE
+    focal, height_m, pitch = rng.uniform(0.75, 1.1) * width, rng.uniform(1.4, 2.8), math.radians(rng.uniform(8, 20))
+    camera = Camera(width, height, focal, height_m, pitch)
+    places = [(row, slot) for row in range(2) for slot in range(3)]
+    animals = []
+    for row, slot in (places[index] for index in rng.permutation(len(places))[: int(rng.integers(3, 6))]):
+        z = rng.uniform(3.0, 4.6) if row == 0 else rng.uniform(5.0, 8.0)
+        x = ((slot - 1) * 0.27 + rng.uniform(-0.06, 0.06)) * z * width / camera.focal
+        kind = ANIMALS[int(rng.integers(len(ANIMALS)))]
+        animals.append(AnimalSpec(kind, x, z, rng.uniform(-math.pi, math.pi), int(rng.integers(1 << 31))))
+    place, light = PLACES[int(rng.integers(len(PLACES)))], LIGHTS[int(rng.integers(len(LIGHTS)))]
+    return draw(SceneSpec(place, light, camera, animals=tuple(animals), seed=seed))
+
+
+def clear_pets(scene: RenderedScene) -> list[Animal]:
+    """Those that somebody could tell apart."""
+    return [animal for animal in scene.animals if is_clear(animal)]
+
+
+def pets(seed: int) -> Rows:
+    """The animals of one scene: `Examples` by name."""
+    scene = pet_scene(seed)
+    rows = [(*with_room(scene.picture, animal.box, PET_MARGIN, PET_SIZE), animal.kind) for animal in clear_pets(scene)]
+    if not rows:
+        return {}
+    return {
+        "pixels": np.stack([pixels for pixels, _, _ in rows]),
+        "inner": np.stack([inner for _, inner, _ in rows]),
+        "label": np.array([ANIMALS.index(kind) for _, _, kind in rows], np.int64),  # type: ignore[arg-type]
+    }
+
+
+def views(seed: int) -> Rows:
+    """One scene with its depth: `Views` by name."""
+    scene = draw(random_spec(seed))
+    # As the card's input is made: Pillow's bilinear filter.
+    shrunk = PIL.Image.fromarray(scene.picture).resize(VIEW_SIZE[::-1], PIL.Image.Resampling.BILINEAR)
+    depth = cv2.resize(1 / scene.depth, DEPTH_SIZE[::-1], interpolation=cv2.INTER_AREA)
+    return {"pixels": np.asarray(shrunk)[None], "depth": (1 / depth).astype(np.float16)[None]}
+
+
+def is_clear(thing: Thing) -> bool:
+    """Whether somebody could say what it is."""
+    box: Box = thing.box
+    return thing.visible >= MIN_VISIBLE and min(box.width, box.height) >= MIN_SIDE_PX

@@ -1,0 +1,136 @@
+"""Trains a network whose vectors are near for the same person: cross entropy over identities and a triplet loss.
+
+The triplet loss is Hermans et al. 2017 (arXiv:1703.07737), batch hard, on vectors of length 1, as they are compared
+later. Most steps are made at half the size: the network ends in a mean over all positions, so what it learns there
+holds at the full one, which the last steps bring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hearthwatch.vision.image import Float, UInt8
+from training.augment import USUAL, Variation, batch
+from training.loop import Moment, mixed_precision, run, warm_then_cosine
+from training.recipe import Workplace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portraits:
+    """Pictures of people.
+
+    Attributes:
+        pixels: (n, h, w, 3), with room around the person.
+        inner: (n, 4) where the person's box lies in them, as shares.
+        identity: (n,) whom they show.
+        camera: (n,) which camera took them.
+    """
+
+    pixels: UInt8
+    inner: Float
+    identity: npt.NDArray[np.int64]
+    camera: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingPlan:
+    """How it is trained.
+
+    Attributes:
+        steps: batches.
+        size: (height, width) of the network's input.
+        half_until: share of the steps that is made at half of it.
+        people: in a batch.
+        each: pictures of each of them, half of them from either camera.
+        rate: of AdamW, at its highest.
+        margin: of the triplet loss: distances of vectors of length 1 go from 0 to 2.
+        smoothing: of the labels.
+    """
+
+    steps: int
+    size: tuple[int, int] = (256, 128)
+    half_until: float = 0.75
+    people: int = 16
+    each: int = 4
+    rate: float = 3e-3
+    margin: float = 0.4
+    smoothing: float = 0.1
+    variation: Variation = USUAL
+
+
+def train_embedding(
+    network: nn.Module, features: int, portraits: Portraits, plan: EmbeddingPlan, workplace: Workplace
+) -> Path:
+    """Train `network`, which gives vectors of `features` numbers; the checkpoint is the network's alone."""
+    names, label = np.unique(portraits.identity, return_inverse=True)
+    torch.manual_seed(0)
+    classifier = nn.Linear(features, len(names), bias=False)
+    learning = [*network.parameters(), *classifier.parameters()]
+    optimizer = torch.optim.AdamW(learning, lr=plan.rate, weight_decay=5e-4)
+    draw = _sampler(portraits, label, plan)
+
+    def step(moment: Moment) -> float:
+        for group in optimizer.param_groups:
+            group["lr"] = plan.rate * warm_then_cosine(moment.share)
+        pixels, labels = draw(moment)
+        network.train()
+        with mixed_precision():
+            vectors = network(pixels.to(memory_format=torch.channels_last))
+        vectors = vectors.float()
+        loss = functional.cross_entropy(classifier(vectors), labels, label_smoothing=plan.smoothing)
+        loss = loss + batch_hard(vectors, labels, plan.margin)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    parts = {"classifier": classifier, "optimizer": optimizer}
+    return run(workplace, title="training", steps=plan.steps, network=network, parts=parts, step=step)
+
+
+def batch_hard(vectors: torch.Tensor, labels: torch.Tensor, margin: float) -> torch.Tensor:
+    """For each vector, its farthest of the same label must be nearer than its nearest of another, by the margin.
+
+    Args:
+        vectors: (N, features), of any length.
+        labels: (N,), each at least twice, and two of them at least.
+        margin: of distances between vectors of length 1.
+    """
+    unit = functional.normalize(vectors)
+    # The root's slope at 0 is infinite.
+    distance = (2 - 2 * unit @ unit.T).clamp(min=1e-6).sqrt()
+    same = labels[:, None] == labels[None, :]
+    farthest = distance.masked_fill(~same, 0).max(dim=1).values
+    nearest = distance.masked_fill(same, 3).min(dim=1).values
+    return functional.relu(farthest - nearest + margin).mean()
+
+
+def _sampler(
+    portraits: Portraits, label: npt.NDArray[np.intp], plan: EmbeddingPlan
+) -> Callable[[Moment], tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of `people` identities with `each` pictures, from either camera where both have some."""
+    cameras = np.unique(portraits.camera)
+    groups = [
+        [found for camera in cameras if len(found := np.flatnonzero((label == n) & (portraits.camera == camera)))]
+        for n in range(int(label.max()) + 1)
+    ]
+    half = (plan.size[0] // 2, plan.size[1] // 2)
+
+    def draw(moment: Moment) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = np.random.default_rng([1, moment.step])
+        people = rng.choice(len(groups), min(plan.people, len(groups)), replace=False)
+        by_camera = [groups[person][turn % len(groups[person])] for person in people for turn in range(plan.each)]
+        chosen = [int(rng.choice(pictures)) for pictures in by_camera]
+        size = half if moment.share < plan.half_until else plan.size
+        pixels = batch(portraits.pixels[chosen], portraits.inner[chosen], size, rng, plan.variation)
+        return torch.from_numpy(pixels), torch.from_numpy(label[chosen].astype(np.int64))
+
+    return draw
