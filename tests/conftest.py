@@ -20,6 +20,15 @@ from simulated import NewWorld, World
 ASSETS_VARIABLE = "HEARTHWATCH_TEST_ASSETS"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobody_chose_weights() -> Iterator[None]:
+    """Real or sample weights: as on a machine where nobody said which, whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HEARTHWATCH_WEIGHTS", "HEARTHWATCH_SAMPLES_DIR"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def assets() -> Path:
     """The folder with real weights and labelled pictures; skips where it is absent."""

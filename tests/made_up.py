@@ -78,8 +78,8 @@ def answer(model: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
     return answers
 
 
-def write_network(model: str, path: Path) -> Path:
-    """The network as an ONNX file, with a card that says which model it serves."""
+def write_network(model: str, path: Path, **facts: str) -> Path:
+    """The network as an ONNX file, with a card that says which model it serves, and what else it is given."""
     spec = get_model(model).SPEC
     height, width = spec.input.size
     nodes = [
@@ -105,15 +105,20 @@ def write_network(model: str, path: Path) -> Path:
         outputs.append(value(name, ("n", *sides)))
     path.parent.mkdir(parents=True, exist_ok=True)
     save_graph(path, nodes, [value(spec.input.name, ("n", 3, height, width))], outputs, constants=constants)
-    card: dict[str, Any] = {"model": model}
+    card: dict[str, Any] = {"model": model, **facts}
     if model in NAMES:
         card["names"] = list(NAMES[model])
     path.with_suffix(".json").write_bytes(orjson.dumps(card))
     return path
 
 
-def write_networks(folder: Path, models: Sequence[str]) -> Path:
+def write_networks(folder: Path, models: Sequence[str], **facts: str) -> Path:
     """A folder of them, `NAME.onnx` each."""
     for model in models:
-        write_network(model, folder / f"{model}.onnx")
+        write_network(model, folder / f"{model}.onnx", **facts)
     return folder
+
+
+def write_samples(folder: Path, models: Sequence[str] = tuple(OUTPUTS)) -> Path:
+    """A folder of sample weights as the package has one."""
+    return write_networks(folder, models, weights="sample")

@@ -93,6 +93,7 @@ def serve(
     access: Access | None = None,
     limits: RequestLimits | None = None,
     preload: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
     runner: Mapping[str, Any] | None = None,
 ) -> Iterator[Served]:
     """One service, entered and left as a server would do it."""
@@ -103,9 +104,11 @@ def serve(
     hosting = HostingMetrics()
     manager = OnDemandModelManager(budget_mb, "cpu", observer=hosting)
     made = LocalRunner(
-        LoadOptions(folder, engines=(engine,), device="cpu"), [get_model(model) for model in names], manager=manager,
+        LoadOptions(folder, engines=(engine,), device="cpu", **(options or {})),
+        [get_model(model) for model in names],
+        manager=manager,
         **({"threads": 2} | dict(runner or {})),
-    )  # fmt: skip
+    )
     process = build_process([service], made, hosting, access=access, limits=limits, preload=preload)
     with TestClient(
         process.on_ports({name: 80}, close_s=10.0), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)

@@ -116,17 +116,22 @@ class WeightsMissing(WeightsError):
         looked_at: every place that was tried, in order.
         remedy: the command or the step that puts the weights in place.
         named: somebody named the path that leads nowhere; else nobody installed the model.
+        sample: the run uses sample weights, and this model has none.
     """
 
     code = "weights_missing"
 
-    def __init__(self, model: str, looked_at: Sequence[str], remedy: str, *, named: bool = False) -> None:
+    def __init__(
+        self, model: str, looked_at: Sequence[str], remedy: str, *, named: bool = False, sample: bool = False
+    ) -> None:
         self.model = model
         self.named = named
+        self.sample = sample
         self.looked_at = tuple(looked_at)
         self.remedy = remedy
         places = "; ".join(self.looked_at) or "nowhere (no path and no models directory)"
-        super().__init__(f"no weights for {model}. Looked at: {places}. {remedy}")
+        what = "no sample weights exist for" if sample else "no weights for"
+        super().__init__(f"{what} {model}. Looked at: {places}. {remedy}")
 
 
 class WeightsAmbiguous(WeightsError):

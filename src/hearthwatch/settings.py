@@ -23,6 +23,11 @@ from hearthwatch.errors import SettingsError
 DEVICES = r"^(auto|cpu|gpu|npu|cuda(:[0-9]+)?)$"
 #: Our image sets HEARTHWATCH_CONTAINER: a shell inside somebody else's container is no reason to write to /models.
 CONTAINER_MODELS, CONTAINER_CACHE = Path("/models"), Path("/cache")
+PACKAGE_SAMPLES = Path(__file__).parent / "sample"
+#: The documented variables that point at a model's weights, those of later models too.
+_MODEL_PATHS = re.compile(
+    r"(HEARTHWATCH_\w+|POSE|THREAT|REID|PET|DEPTH|VEHICLE|CLOTHING|AGE_GENDER|ACTION|CLIP|YOLO26|FLORENCE)_MODEL_PATH"
+)
 #: What a child process is given of the environment.
 _CHILD_VARIABLES = re.compile(
     r"PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|PYTHON(PATH|HOME|UTF8|DONTWRITEBYTECODE)|VIRTUAL_ENV|XDG_CACHE_HOME"
@@ -53,6 +58,8 @@ class Settings(BaseSettings):
     container: bool = Field(default=False, validation_alias="HEARTHWATCH_CONTAINER")
     models_dir_variable: Path | None = Field(default=None, validation_alias="HEARTHWATCH_MODELS_DIR")
     cache_dir_variable: Path | None = Field(default=None, validation_alias="HEARTHWATCH_CACHE_DIR")
+    weights: Literal["auto", "real", "sample"] = Field(default="auto", validation_alias="HEARTHWATCH_WEIGHTS")
+    samples_dir_variable: Path | None = Field(default=None, validation_alias="HEARTHWATCH_SAMPLES_DIR")
     device: str = Field(default="auto", pattern=DEVICES, validation_alias="HEARTHWATCH_DEVICE")
     precision: Literal["auto", "f32", "bf16", "f16"] = Field(default="auto", validation_alias="HEARTHWATCH_PRECISION")
     offline: bool = Field(default=False, validation_alias="HEARTHWATCH_OFFLINE")
@@ -85,6 +92,17 @@ class Settings(BaseSettings):
         """Where weights are looked for and pulled to."""
         default = CONTAINER_MODELS if self.container else platformdirs.user_cache_path("hearthwatch") / "models"
         return (self.models_dir_variable or default).expanduser()
+
+    @property
+    def samples_dir(self) -> Path:
+        """Where sample weights are: inside the package, unless somebody trains others."""
+        return (self.samples_dir_variable or PACKAGE_SAMPLES).expanduser()
+
+    @property
+    def gives_weights(self) -> bool:
+        """Whether somebody said where weights are, by a folder or for any model: then sample ones are not meant."""
+        named = any(value.strip() and _MODEL_PATHS.fullmatch(name) for name, value in os.environ.items())
+        return named or self.container or self.models_dir_variable is not None
 
     @property
     def cache_dir(self) -> Path:

@@ -5,8 +5,9 @@ It alone joins settings, weights, engines and adapter; the classes add their doc
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -15,24 +16,43 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
 from hearthwatch.adapter.spec import Scope, Spec
+from hearthwatch.artifacts.choice import choose_weights
+from hearthwatch.artifacts.samples import SENTENCE
 from hearthwatch.settings import Settings, TensorRTSettings, read_settings
 from hearthwatch.vision.decode import PictureLike, decode, read_picture, to_image
 from hearthwatch.vision.image import Image
 
 R = TypeVar("R")
 
+_log = logging.getLogger(__name__)
 
-def options_from(settings: Settings, *specs: Spec) -> LoadOptions:
-    """What the environment says about loading these models."""
+
+def options_from(settings: Settings, *specs: Spec, paths: Mapping[str, Path] | None = None) -> LoadOptions:
+    """What the environment says about loading these models; real or sample weights is chosen here, for all of them.
+
+    Args:
+        settings: the environment.
+        specs: of the models.
+        paths: weight files or folders that the caller names, by model name.
+    """
     variables = {spec.name: value for spec in specs if (value := settings.model_path(spec.path_variables))}
-    return LoadOptions(
+    given = settings.gives_weights or bool(paths or variables)
+    options = LoadOptions(
         models_dir=settings.models_dir,
         cache_dir=settings.cache_dir,
         device=settings.device,
         precision=settings.precision,
+        paths=dict(paths or {}),
         variables=variables,
+        weights=choose_weights(
+            settings.weights, given=given, models_dir=settings.models_dir, samples_dir=settings.samples_dir
+        ),
+        samples_dir=settings.samples_dir,
         tensorrt={spec.name: settings.tensorrt(spec.tensorrt) for spec in specs if spec.tensorrt},
     )
+    for remark in options.remarks()[1:]:
+        _log.warning("%s", remark)
+    return options
 
 
 def _open(image: PictureLike, adapter: Adapter[Any]) -> Image:
@@ -48,6 +68,7 @@ class Model(Generic[R]):
 
     Args:
         model_path: a weight file or a folder with one; None asks the documented variable, then the models directory.
+            Where nobody gave any weights at all, sample weights answer, and a warning says so (`HEARTHWATCH_WEIGHTS`).
         device: auto, cpu, gpu, npu or cuda:N; None asks `HEARTHWATCH_DEVICE`.
         use_tensorrt: None asks the documented variable, off where that is not set. Without an NVIDIA GPU it is a no-op
             that `get_backend_info` tells.
@@ -65,6 +86,7 @@ class Model(Generic[R]):
         self._device = device
         self._use_tensorrt = use_tensorrt
         self._loaded: LoadedModel | None = None
+        self._warned = False
         self._lock = threading.Lock()
 
     def load_model(self) -> Self:
@@ -90,7 +112,10 @@ class Model(Generic[R]):
             loaded.close()
 
     def get_backend_info(self) -> dict[str, Any]:
-        """What runs: `backend` (tensorrt, cuda, openvino, onnxruntime, pytorch), device, precision; why not others."""
+        """What runs: `backend` (tensorrt, cuda, openvino, onnxruntime, pytorch), device, precision; why not others.
+
+        `weights` is real, sample or custom.
+        """
         loaded = self._ready()
         info = loaded.info
         passed_over = [{"backend": name, "reason": reason} for name, reason in loaded.passed_over]
@@ -112,13 +137,19 @@ class Model(Generic[R]):
         with self._lock:
             if self._loaded is None:
                 self._loaded = load(self.ADAPTER, self._options())
+                self._warn(self._loaded)
             return self._loaded
+
+    def _warn(self, loaded: LoadedModel) -> None:
+        """Once: what sample weights find must not pass for real."""
+        if loaded.weights == "sample" and not self._warned:
+            self._warned = True
+            _log.warning("%s: %s", self.ADAPTER.SPEC.name, SENTENCE)
 
     def _options(self) -> LoadOptions:
         spec = self.ADAPTER.SPEC
-        options = options_from(read_settings(), spec)
-        if self._path is not None:
-            options.paths[spec.name] = self._path
+        paths = {} if self._path is None else {spec.name: self._path}
+        options = options_from(read_settings(), spec, paths=paths)
         if self._use_tensorrt is not None:
             given = options.tensorrt.get(spec.name, TensorRTSettings())
             options.tensorrt[spec.name] = replace(given, use=self._use_tensorrt)

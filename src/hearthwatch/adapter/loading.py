@@ -14,11 +14,13 @@ from typing import Any, Literal, TypeVar
 from hearthwatch.adapter.base import Adapter, Array, Run, Tensors
 from hearthwatch.adapter.conversion import converted, module_of
 from hearthwatch.adapter.precision import choose_precision, parity_gate, verification_pictures
+from hearthwatch.adapter.spec import Spec
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.catalog import entries_for
 from hearthwatch.artifacts.description import Description, WeightsOrigin, describe
 from hearthwatch.artifacts.graph import Graph
-from hearthwatch.artifacts.lookup import FoundWeights, WeightsQuery, find_weights
+from hearthwatch.artifacts.lookup import FoundWeights, WeightsChoice, WeightsQuery, find_weights
+from hearthwatch.artifacts.samples import SAMPLE, SAMPLES_DIR, SENTENCE
 from hearthwatch.errors import HearthwatchError, InferenceFailed, LoadFailed, OutOfMemory, WeightsInvalid
 from hearthwatch.runtimes.base import Engine, EngineName, LoadRequest, Precision, Runtime, RuntimeInfo
 from hearthwatch.runtimes.engine_build import load_with_tensorrt
@@ -50,6 +52,8 @@ class LoadOptions:
         precision: `auto` takes the fastest that the hardware has and whose results agree.
         paths: explicit weight files or folders by model name.
         variables: (name, value) of the environment variable that points at a model's weights, by model name.
+        weights: what all models use for which nobody names a file: real ones, or the samples.
+        samples_dir: folder with the samples.
         threads: of one call; None leaves it to the engine.
         engines: in the order in which they are tried.
         tensorrt: how each model may use TensorRT, by model name.
@@ -65,6 +69,8 @@ class LoadOptions:
     precision: Literal["auto"] | Precision = "auto"
     paths: dict[str, Path] = field(default_factory=dict)
     variables: dict[str, tuple[str, str]] = field(default_factory=dict)
+    weights: WeightsChoice = "real"
+    samples_dir: Path = SAMPLES_DIR
     threads: int | None = None
     engines: Sequence[Engine] = ALL_ENGINES
     tensorrt: dict[str, TensorRTSettings] = field(default_factory=dict)
@@ -72,6 +78,23 @@ class LoadOptions:
     rejected: Mapping[EngineName, str] = field(default_factory=dict)
     allow_slower: bool = False
     progress: Callable[[str, str], None] = field(default=_in_silence, compare=False, repr=False)
+
+    def given(self, model: str) -> str:
+        """Who named a file for a model: "a given path" or the name of a variable; empty where nobody did."""
+        if model in self.paths:
+            return "a given path"
+        return self.variables[model][0] if model in self.variables else ""
+
+    def uses_sample(self, spec: Spec) -> bool:
+        """Whether the model answers with sample weights: not where it brings its own, or somebody named a file."""
+        return self.weights == "sample" and not spec.bundled and not self.given(spec.name)
+
+    def remarks(self) -> list[str]:
+        """Sentences about weights that a person should read before any answer; none where all are real."""
+        if self.weights != "sample":
+            return []
+        named = ", ".join(f"{model} ({self.given(model)})" for model in sorted({*self.paths, *self.variables}))
+        return [SENTENCE, *([f"not sample weights, but those that were named: {named}"] if named else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +319,14 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
     else:
         selection = load_graph(request, engines)
     passed_over = [*options.rejected.items(), *selection.passed_over, *_tensorrt_refused(tensorrt, request)]
-    return LoadedModel(adapter, selection.runtime, passed_over, notes)
+    return LoadedModel(adapter, selection.runtime, passed_over, [*notes, *_mixture(spec, options)])
+
+
+def _mixture(spec: Spec, options: LoadOptions) -> list[str]:
+    """Said of a model that does not use the sample weights that were asked for."""
+    if options.weights != "sample" or not options.given(spec.name):
+        return []
+    return [f"sample weights were asked for; {spec.name} uses those that {options.given(spec.name)} names"]
 
 
 def _tensorrt_refused(tensorrt: TensorRTSettings, request: LoadRequest) -> list[tuple[str, str]]:
@@ -321,6 +351,8 @@ def find(adapter_class: type[Adapter[Any]], options: LoadOptions) -> FoundWeight
         explicit=options.paths.get(spec.name),
         variable=options.variables.get(spec.name),
         models_dir=options.models_dir,
+        weights=options.weights,
+        samples_dir=options.samples_dir,
     )
 
 
@@ -332,5 +364,7 @@ def bundled_description(adapter_class: type[Adapter[Any]]) -> Description:
 
 def _origin(model: str, found: FoundWeights) -> WeightsOrigin:
     """Real where the models directory or the catalog vouches for the file; a file that the user names is custom."""
+    if found.how == SAMPLE:
+        return "sample"
     known = {entry.file for entry in entries_for(model)}
     return "real" if found.how == "models directory" or found.path.name in known else "custom"

@@ -10,10 +10,11 @@ from hearthwatch.artifacts.card import Card, read_card
 from hearthwatch.artifacts.catalog import default_entry, entries_for
 from hearthwatch.artifacts.graph import read_metadata
 from hearthwatch.artifacts.lockfile import LockRow, read_lock
-from hearthwatch.artifacts.lookup import FoundWeights, Kind, WeightsQuery, find_weights
+from hearthwatch.artifacts.lookup import FoundWeights, Kind, WeightsChoice, WeightsQuery, find_weights
+from hearthwatch.artifacts.samples import SAMPLE, SAMPLES_DIR
 from hearthwatch.errors import WeightsAmbiguous, WeightsError, WeightsInvalid, WeightsMissing
 
-State = Literal["found", "checkpoint only", "missing", "ambiguous", "refused"]
+State = Literal["found", "sample", "checkpoint only", "missing", "ambiguous", "refused"]
 
 UNKNOWN = "unknown"
 
@@ -24,9 +25,9 @@ class Stock:
 
     Attributes:
         model: canonical name.
-        state: `checkpoint only` has to be converted before it runs; `ambiguous`: two files claim the model; `refused`:
-            the path that was given is no weight file.
-        kind: of the weights; None where there are none.
+        state: `sample`: the run uses sample weights; `checkpoint only` has to be converted before it runs; `ambiguous`:
+            two files claim the model; `refused`: the path that was given is no weight file.
+        kind: of the weights; `sample` is an ONNX file; None where there are none.
         licence: of the file; of what would be pulled, where there is none; `unknown` where nobody says.
         size_bytes: likewise; None where unknown.
         path: the file or folder.
@@ -37,7 +38,7 @@ class Stock:
 
     model: str
     state: State
-    kind: Kind | None
+    kind: Kind | Literal["sample"] | None
     licence: str
     size_bytes: int | None
     path: Path | None
@@ -46,23 +47,33 @@ class Stock:
     looked_at: tuple[str, ...] = ()
 
 
-def take_stock(query: WeightsQuery, *, variable: tuple[str, str] | None, models_dir: Path) -> Stock:
+def take_stock(
+    query: WeightsQuery,
+    *,
+    variable: tuple[str, str] | None,
+    models_dir: Path,
+    weights: WeightsChoice = "real",
+    samples_dir: Path = SAMPLES_DIR,
+) -> Stock:
     """Look up one model's weights; what is wrong with them becomes a state, not an error.
 
     Args:
         query: what is looked for.
         variable: (name, value) of the documented variable, where it is set.
         models_dir: the folder with everything.
+        weights: what a run uses where nobody names a file.
+        samples_dir: the folder of samples.
     """
     try:
-        found = find_weights(query, variable=variable, models_dir=models_dir)
+        found = find_weights(query, variable=variable, models_dir=models_dir, weights=weights, samples_dir=samples_dir)
     except WeightsError as error:
         return _absent(query.model, error)
     licence, source = _licence_and_source(query.model, found, models_dir)
+    sample = found.how == SAMPLE
     return Stock(
         model=query.model,
-        state="checkpoint only" if found.kind == "checkpoint" else "found",
-        kind=found.kind,
+        state="sample" if sample else "checkpoint only" if found.kind == "checkpoint" else "found",
+        kind="sample" if sample else found.kind,
         licence=licence,
         size_bytes=_size(found.path),
         path=found.path,
@@ -90,6 +101,8 @@ def _licence_and_source(model: str, found: FoundWeights, models_dir: Path) -> tu
     by_name = next((entry for entry in entries_for(model) if entry.file == found.path.name), None)
     licence = card.license or _metadata_licence(found) or (row.license if row else None)
     source = card.source or (f"{row.repository}@{row.revision[:8]}" if row else "")
+    if found.how == SAMPLE:
+        source = source or "inside this package"
     return licence or (by_name.licence if by_name else UNKNOWN), source or UNKNOWN
 
 

@@ -1,5 +1,7 @@
 """Which weight file serves a model: explicit path, documented variable, models directory, in this order.
 
+Where the run uses sample weights, the folder of samples takes the place of the models directory.
+
 A path that somebody gave is never passed over in silence: when it leads nowhere, that is the error. In a folder, files
 whose card or metadata names the model come first, then the catalog's file names, then the known layouts; `.onnx` comes
 before a checkpoint, and two candidates left are an error that names both. What cannot be read is passed over while
@@ -15,11 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hearthwatch.artifacts.catalog import FOLDERS, default_entry, entries_for
+from hearthwatch.artifacts.catalog import FOLDERS, default_entry, entries_for, model_names
 from hearthwatch.artifacts.declaration import declared_by_card, declared_by_metadata
+from hearthwatch.artifacts.samples import SAMPLE, SAMPLES_DIR, has_sample, sample_path, sample_weights
 from hearthwatch.errors import WeightsAmbiguous, WeightsInvalid, WeightsMissing
 
 Kind = Literal["onnx", "checkpoint", "bundled"]
+#: What all models of a run use where nobody names a file for one of them.
+WeightsChoice = Literal["real", "sample"]
 
 #: Weight files by their extension, the preferred first.
 EXTENSIONS = (".onnx", ".safetensors", ".pt", ".pth", ".bin")
@@ -80,7 +85,7 @@ class FoundWeights:
     Attributes:
         path: the file; the folder, for a Hugging Face checkpoint (several files) and for bundled weights.
         kind: `onnx` runs as it is, a `checkpoint` has to be converted, `bundled` is loaded by its own package.
-        how: where it was found: "given path", the name of a variable, "models directory" or "package".
+        how: where it was found: "given path", the name of a variable, "models directory", "package", "sample weights".
         why: what made it this file, for a person.
         looked_at: the places that were tried before it, in order.
     """
@@ -98,6 +103,8 @@ def find_weights(
     explicit: Path | str | None = None,
     variable: tuple[str, str] | None = None,
     models_dir: Path,
+    weights: WeightsChoice = "real",
+    samples_dir: Path = SAMPLES_DIR,
 ) -> FoundWeights:
     """Find the weight file of one model.
 
@@ -106,11 +113,13 @@ def find_weights(
         explicit: a file or folder that the caller names.
         variable: (name, value) of the documented variable, where it is set.
         models_dir: the folder with everything; it need not exist.
+        weights: where nobody names a file: `sample` looks in the folder of samples and nowhere else.
+        samples_dir: that folder.
 
     Raises:
         WeightsMissing: nothing is there, or the path that was given leads nowhere.
         WeightsAmbiguous: two files claim the model.
-        WeightsInvalid: the path that was given is no weight file.
+        WeightsInvalid: the path that was given is no weight file, or the sample's card is not what it has to be.
     """
     if explicit is not None and str(explicit):
         return _given(query, "given path", Path(explicit))
@@ -119,15 +128,32 @@ def find_weights(
     looked_at = [f"{name} is not set" for name in query.variables]
     if query.bundled_in is not None:
         return _bundled(query, query.bundled_in, looked_at)
-    places = [models_dir, *(models_dir / name for name in query.folders)]
-    own = [place for place in places[1:] if _is_folder(place)]
+    if weights == "sample":
+        return _sample(query, samples_dir, looked_at)
+    places, own = _places(query, models_dir)
     found = _search(query, places, own)
     looked_at += _describe(query, places, own)
     if found is None:
-        own_file = f"{' or '.join(query.variables)} can name a file or folder of your own" if query.variables else ""
-        remedy = "; ".join(part for part in (query.remedy, own_file) if part)
-        raise WeightsMissing(query.model, looked_at, f"{remedy}." if remedy else "")
+        sample = "HEARTHWATCH_WEIGHTS=sample takes sample weights, for trying out only"
+        raise _missing(query, looked_at, sample if has_sample(query.model, samples_dir) else "")
     return FoundWeights(found.path, _kind(found.path), "models directory", found.why, tuple(looked_at))
+
+
+def holds_weights(models_dir: Path) -> bool:
+    """Whether a models directory has weights of any model: such as its search would find, one candidate or more.
+
+    A file that says which model it serves counts whatever it says: another version, or an alias, may be meant.
+    """
+    for model in model_names():
+        query = WeightsQuery.for_model(model)
+        if query.bundled_in is not None:
+            continue
+        places, own = _places(query, models_dir)
+        files = _weight_files(places, own)
+        named = any(declared_by_card(file) or declared_by_metadata(file) for file in files)
+        if named or any(_by_file_name(query, files)) or any(_by_layout(query, own)):
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +190,35 @@ def _bundled(query: WeightsQuery, package: str, looked_at: list[str]) -> FoundWe
     return FoundWeights(folder, "bundled", "package", f"inside the package {package}", tuple(looked_at))
 
 
+def _sample(query: WeightsQuery, folder: Path, looked_at: list[str]) -> FoundWeights:
+    path = sample_weights(query.model, folder)
+    looked_at.append(str(sample_path(query.model, folder)))
+    if path is None:
+        raise _missing(query, looked_at, sample=True)
+    return FoundWeights(path, "onnx", SAMPLE, "trained on drawn scenes", tuple(looked_at))
+
+
+def _missing(query: WeightsQuery, looked_at: list[str], other: str = "", *, sample: bool = False) -> WeightsMissing:
+    own_file = f"{' or '.join(query.variables)} can name a file or folder of your own" if query.variables else ""
+    fetch = f"real ones: {query.remedy}" if sample and query.remedy else query.remedy
+    remedy = "; ".join(part for part in (fetch, own_file, other) if part)
+    return WeightsMissing(query.model, looked_at, f"{remedy}." if remedy else "", sample=sample)
+
+
+def _places(query: WeightsQuery, models_dir: Path) -> tuple[list[Path], list[Path]]:
+    """Where a model's weights may be, and which of these folders exist and are its own."""
+    places = [models_dir, *(models_dir / name for name in query.folders)]
+    return places, [place for place in places[1:] if _is_folder(place)]
+
+
+def _weight_files(places: list[Path], own: list[Path]) -> list[Path]:
+    inner = [place / name for place in own for name in INNER_FOLDERS]
+    return [file for place in (*places, *inner) for file in _files_of(place) if file.suffix.lower() in EXTENSIONS]
+
+
 def _search(query: WeightsQuery, places: list[Path], own: list[Path]) -> _Candidate | None:
     """Apply the first rule that has candidates; rules 1 and 2 look in all places, 3 in the model's own."""
-    inner = [place / name for place in own for name in INNER_FOLDERS]
-    files = [file for place in (*places, *inner) for file in _files_of(place) if file.suffix.lower() in EXTENSIONS]
+    files = _weight_files(places, own)
     rules: tuple[Callable[[], Iterable[_Candidate]], ...] = (
         lambda: _by_declaration(query, files),
         lambda: _by_file_name(query, files),

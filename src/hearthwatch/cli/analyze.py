@@ -117,6 +117,9 @@ def analyze(
     given = Given(camera, _time(at), frames, _read_detections(detections))
     options = options_from(read_settings(), *(model.SPEC for model in MODELS))
     options = options if device is None else replace(options, device=device)
+    if as_json:  # reports say it with each event
+        for remark in options.remarks():
+            say(errors, remark)
     run = Run()
     try:
         with Waiting(errors, len(photos)) as waiting:

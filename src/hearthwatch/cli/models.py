@@ -18,12 +18,14 @@ from rich.text import Text
 
 from hearthwatch.adapter.spec import Spec
 from hearthwatch.artifacts.catalog import CATALOG, CatalogEntry, default_entry, licence_class
+from hearthwatch.artifacts.choice import choose_weights
 from hearthwatch.artifacts.description import describe
 from hearthwatch.artifacts.download import Hooks
 from hearthwatch.artifacts.hub import Remote
 from hearthwatch.artifacts.inventory import Stock, take_stock
-from hearthwatch.artifacts.lookup import WeightsQuery
+from hearthwatch.artifacts.lookup import WeightsChoice, WeightsQuery
 from hearthwatch.artifacts.pull import PulledFile, pull
+from hearthwatch.artifacts.samples import notice
 from hearthwatch.cli.terminal import mib, say
 from hearthwatch.errors import HearthwatchError, UnknownModel, WeightsInvalid
 from hearthwatch.models import MODELS, get_model
@@ -74,12 +76,16 @@ def list_models(
     console = Console(stderr=True)
     settings = _settings(console)
     folder = models_dir or settings.models_dir
-    stock = [(model.SPEC, _stock(model.SPEC, settings, folder)) for model in MODELS]
+    weights = _choice(settings, models_dir)
+    stock = [(model.SPEC, _stock(model.SPEC, settings, folder, weights)) for model in MODELS]
+    told = _notice([one for _, one in stock])
     if as_json:
         rows = [_row(one) | ({"details": _details(spec, one)} if verbose else {}) for spec, one in stock]
-        _print_json({"models_dir": str(folder), "models": rows})
+        _print_json({"models_dir": str(folder), "weights": weights, "notice": told, "models": rows})
         return
     _print_table(console, [one for _, one in stock])
+    if told:
+        say(console, told)
     for spec, one in stock:
         if verbose or one.state in {"ambiguous", "refused"}:
             say(console, f"{one.model}: {one.how}")
@@ -112,7 +118,7 @@ def pull_models(
     except UnknownModel as error:
         say(console, str(error))
         raise typer.Exit(EXIT_USAGE) from error
-    report = _Report(folder)
+    report, before = _Report(folder), _choice(settings)
     try:
         for entry in entries:
             _pull_one(console, entry, settings, report, force=force)
@@ -123,6 +129,8 @@ def pull_models(
         _print_json(report.as_dict())
     elif not entries:
         say(console, f"nothing to pull: every model has weights in {folder}")
+    if before == "sample" and report.pulled:
+        say(console, _next_run(settings, folder))
     if report.failed:
         raise typer.Exit(_failure_code(entries, settings, folder))
 
@@ -163,9 +171,45 @@ def _settings(console: Console) -> Settings:
         raise typer.Exit(EXIT_USAGE) from error
 
 
-def _stock(spec: Spec, settings: Settings, models_dir: Path) -> Stock:
+def _choice(settings: Settings, models_dir: Path | None = None) -> WeightsChoice:
+    """What a run would use that looks in this folder; None: where the environment says."""
+    return choose_weights(
+        settings.weights,
+        given=settings.gives_weights or models_dir is not None,
+        models_dir=models_dir or settings.models_dir,
+        samples_dir=settings.samples_dir,
+    )
+
+
+def _notice(stock: Sequence[Stock]) -> str | None:
+    """What to say of sample weights, where a run would use them."""
+    sampled = [one.model for one in stock if one.state == "sample"]
+    return notice(sampled, [one.model for one in stock if one.kind in {"onnx", "checkpoint"}])
+
+
+def _next_run(settings: Settings, folder: Path) -> str:
+    """Whether runs, which used sample weights until now, use what was pulled."""
+    if settings.weights == "sample":
+        return "runs go on with sample weights, because HEARTHWATCH_WEIGHTS=sample is set"
+    if _choice(settings) == "sample":
+        return (
+            f"runs go on with sample weights, because they look in {settings.models_dir}; "
+            f"HEARTHWATCH_MODELS_DIR={folder} makes them look here"
+        )
+    absent = [m.SPEC.name for m in MODELS if _stock(m.SPEC, settings, folder).state == "missing"]
+    rest = f"; without weights are now {', '.join(absent)}" if absent else ""
+    return f"the next run uses real weights and no sample ones{rest}"
+
+
+def _stock(spec: Spec, settings: Settings, models_dir: Path, weights: WeightsChoice = "real") -> Stock:
     query = WeightsQuery.for_model(spec.name, spec.aliases, spec.path_variables)
-    return take_stock(query, variable=settings.model_path(spec.path_variables), models_dir=models_dir)
+    return take_stock(
+        query,
+        variable=settings.model_path(spec.path_variables),
+        models_dir=models_dir,
+        weights=weights,
+        samples_dir=settings.samples_dir,
+    )
 
 
 def _wanted(names: Sequence[str], settings: Settings, models_dir: Path) -> list[CatalogEntry]:
@@ -286,7 +330,7 @@ def _row(one: Stock) -> dict[str, Any]:
 
 def _details(spec: Spec, one: Stock) -> list[str]:
     """Tell how pictures become the network's input, with the origin of each field."""
-    if one.kind != "onnx" or one.path is None:
+    if one.kind not in {"onnx", "sample"} or one.path is None:
         return []
     try:
         described = describe(one.path, spec.input)

@@ -237,6 +237,8 @@ def _tell(process: Process, options: LoadOptions, bound: Mapping[str, int], addr
         say(console, f"  {name:<8} http://{shown}:{port}  (routes: /docs, state: /health)")
     for model in process.runner.offered:
         say(console, f"  {model:<18} {_weights(options, model)}")
+    for remark in options.remarks():
+        say(console, remark)
     say(console, "Ctrl-C stops.")
 
 
@@ -245,7 +247,7 @@ def _weights(options: LoadOptions, model: str) -> str:
         found = find(get_model(model), options)
     except WeightsError as error:
         remedy = getattr(error, "remedy", "") or str(error)
-        return f"no weights: {remedy}"
+        return f"{'no sample weights exist' if getattr(error, 'sample', False) else 'no weights'}: {remedy}"
     return f"{Path(found.path).name} ({found.how})"
 
 

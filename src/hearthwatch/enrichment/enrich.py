@@ -149,7 +149,7 @@ def _collect(model: str, outcomes: Mapping[str, Outcome], enrichment: PictureEnr
         detection = enrichment.detections[key]
         if isinstance(outcome.error, WeightsMissing) and not outcome.error.named:
             # Nobody installed it: an absent enrichment, not a failure of this picture. A wrong path is a failure.
-            detection.skipped[model] = "no weights installed"
+            detection.skipped[model] = "no sample weights exist" if outcome.error.sample else "no weights installed"
         elif isinstance(outcome.error, ImageError):
             detection.errors[PIPELINE] = outcome.error
         elif outcome.error is not None:

@@ -150,10 +150,11 @@ class LocalRunner:
         Raises:
             UnknownModel: this runner does not offer it.
         """
-        self._adapter(name)
+        adapter = self._adapter(name)
         return row_of(
             self.manager.status(name),
             self._loaded.get(name),
+            sample=self._options.uses_sample(adapter.SPEC),
             waiting=self.waiting(name),
             now=self._clock(),
             wall=self._wall(),

@@ -47,7 +47,8 @@ class ProbeJob:
             "adapter": self.adapter, "batch": self.batch, "models_dir": str(options.models_dir),
             "cache_dir": None if options.cache_dir is None else str(options.cache_dir), "device": options.device,
             "precision": options.precision, "paths": {name: str(path) for name, path in options.paths.items()},
-            "variables": options.variables, "threads": options.threads, "concurrency": options.concurrency,
+            "variables": options.variables, "weights": options.weights, "samples_dir": str(options.samples_dir),
+            "threads": options.threads, "concurrency": options.concurrency,
             "engines": [engine.name for engine in options.engines],
         })  # fmt: skip
 
@@ -62,6 +63,8 @@ class ProbeJob:
             precision=told["precision"],
             paths={name: Path(path) for name, path in told["paths"].items()},
             variables={name: (variable, value) for name, (variable, value) in told["variables"].items()},
+            weights=told["weights"],
+            samples_dir=Path(told["samples_dir"]),
             threads=told["threads"],
             concurrency=told["concurrency"],
             engines=_engines(told["engines"]),

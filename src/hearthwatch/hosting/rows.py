@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from hearthwatch.adapter.loading import LoadedModel
 from hearthwatch.artifacts.description import WeightsOrigin
+from hearthwatch.artifacts.samples import SENTENCE
 from hearthwatch.hosting.spec import ModelPriority
 from hearthwatch.hosting.status import ModelState, ModelStatus
 from hearthwatch.runtimes.upgrade import Progress
@@ -44,6 +45,7 @@ class ModelRow:
         engine: likewise.
         precision: likewise.
         weights: None while it is not loaded.
+        notice: a sentence for people where it answers, or will answer, with sample weights; else None.
         declared_mb: MiB as documented.
         measured_mb: MiB measured; None where nobody measured.
         charged_mb: MiB that the budget holds for it now.
@@ -77,6 +79,7 @@ class ModelRow:
     engine: str = ""
     precision: str = ""
     weights: WeightsRow | None = None
+    notice: str | None = None
     last_used: datetime | None = None
     leases: int = 0
     waiting: int = 0
@@ -91,12 +94,15 @@ class ModelRow:
     shortfall_bytes: int = 0
 
 
-def row_of(status: ModelStatus, loaded: LoadedModel | None, *, waiting: int, now: float, wall: float) -> ModelRow:
+def row_of(
+    status: ModelStatus, loaded: LoadedModel | None, *, sample: bool, waiting: int, now: float, wall: float
+) -> ModelRow:
     """Join what the manager, the queue and the loaded model know.
 
     Args:
         status: of the manager.
         loaded: the model; None where it is not loaded.
+        sample: whether it is to be loaded with sample weights.
         waiting: its calls in the queue.
         now: on the manager's clock.
         wall: the same moment, in seconds since the epoch.
@@ -118,6 +124,7 @@ def row_of(status: ModelStatus, loaded: LoadedModel | None, *, waiting: int, now
         engine=status.engine if info is None else info.engine,
         precision=status.precision if info is None else info.precision,
         weights=None if loaded is None else _weights(loaded),
+        notice=SENTENCE if (sample if loaded is None else loaded.weights == "sample") else None,
         last_used=None if status.last_used is None else _moment(wall - (now - status.last_used)),
         leases=status.leases,
         waiting=waiting,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from hearthwatch.artifacts.samples import NATURE
 from hearthwatch.models import MODELS
 
 #: Said wherever a model ran on sample weights.
-SAMPLE_NOTICE = (
-    "Sample weights were used for {models}. They show that everything works; what they found says nothing about "
-    "the picture."
-)
+SAMPLE_NOTICE = f"Sample weights were used for {{models}}: {NATURE}."
+#: And where others ran beside it on weights that are none.
+MIXED_NOTICE = " The weights of {models} are no samples: this result mixes both."
 
 
 def plain(text: str) -> str:
@@ -53,4 +53,9 @@ def sample_notice(weights: dict[str, str]) -> str:
         weights: real, sample or custom by model.
     """
     sampled = sorted(model_title(model) for model, origin in weights.items() if origin == "sample")
-    return SAMPLE_NOTICE.format(models=join(sampled)) if sampled else ""
+    if not sampled:
+        return ""
+    bundled = {model.SPEC.name for model in MODELS if model.SPEC.bundled}
+    others = [model_title(model) for model, origin in weights.items() if origin != "sample" and model not in bundled]
+    mixed = MIXED_NOTICE.format(models=join(sorted(others))) if others else ""
+    return SAMPLE_NOTICE.format(models=join(sampled)) + mixed

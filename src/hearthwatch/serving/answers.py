@@ -42,7 +42,7 @@ def model_answer(desk: Desk, route: Route) -> Answer:
             result = result.at_least(least)
         # A depth map is compressed to a PNG here: too long for the event loop.
         wire = await asyncio.to_thread(result.to_wire) if adapter.HEAVY_WIRE else result.to_wire()
-        return {**wire, "inference_time_ms": round(outcome.inference_time_ms, 2)}
+        return {**wire, "weights": outcome.weights, "inference_time_ms": round(outcome.inference_time_ms, 2)}
 
     return answer
 
@@ -54,7 +54,7 @@ def detect_answer(desk: Desk, route: Route) -> Answer:
         picture = one_picture(asked, desk.limits)
         outcome = await ask(desk, ModelCall(route.model, picture, deadline=asked.deadline, alone=True))
         row = _row(desk, picture, outcome.result, asked)
-        return {**row, "inference_time_ms": round(outcome.inference_time_ms, 2)}
+        return {**row, "weights": outcome.weights, "inference_time_ms": round(outcome.inference_time_ms, 2)}
 
     return answer
 
@@ -70,9 +70,11 @@ def detect_batch_answer(desk: Desk, route: Route) -> Answer:
         pixels_of((picture.size for picture in pictures if isinstance(picture, Picture)), desk.limits)
         rows = await asyncio.gather(*(_batch_row(desk, route, picture, asked) for picture in pictures))
         milliseconds = sum(row.pop("inference_time_ms", 0.0) for row in rows)
+        weights = [origin for row in rows if (origin := row.pop("weights", None))]
         names = [name for name, _ in asked.body.pictures]
         results = [{"index": index, "filename": names[index], **row} for index, row in enumerate(rows)]
-        return {"results": results, "inference_time_ms": round(milliseconds, 2)}
+        time_ms = round(milliseconds, 2)
+        return {"results": results, "weights": weights[0] if weights else None, "inference_time_ms": time_ms}
 
     return answer
 
@@ -96,7 +98,8 @@ async def _batch_row(desk: Desk, route: Route, picture: Picture | HearthwatchErr
         return _failed(outcome.error)
     if outcome.error is not None:
         raise outcome.error
-    return {**_row(desk, picture, outcome.result, asked), "inference_time_ms": outcome.inference_time_ms}
+    row = _row(desk, picture, outcome.result, asked)
+    return {**row, "weights": outcome.weights, "inference_time_ms": outcome.inference_time_ms}
 
 
 def _failed(error: HearthwatchError) -> Json:

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, Field, create_model
 from starlette.responses import PlainTextResponse
 
+from hearthwatch.artifacts.description import WeightsOrigin
 from hearthwatch.models import get_model
 from hearthwatch.services import Kind, Route
 from hearthwatch.serving import schemas
@@ -96,6 +97,7 @@ def response_model(route: Route) -> type[BaseModel]:
     return create_model(
         f"{class_name(route)}Response",
         __base__=get_model(route.model).RESPONSE,
+        weights=(WeightsOrigin, Field(description=schemas.WEIGHTS)),
         inference_time_ms=(
             float,
             Field(description="Preprocessing, network and postprocessing, in ms; neither queueing nor decoding."),

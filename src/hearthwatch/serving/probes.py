@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hearthwatch.adapter.spec import Spec
+from hearthwatch.artifacts.samples import notice
 from hearthwatch.errors import HearthwatchError, InputError, UnknownModel
 from hearthwatch.hosting import ModelRow
 from hearthwatch.models import get_model
@@ -55,7 +56,8 @@ class Probes:
         failed = [row.name for row in rows if row.state == "failed"]
         word = "draining" if status.draining else "degraded" if failed else "healthy"
         form = self._single(rows) if service.health is HealthForm.SINGLE else self._several(rows)
-        return json_response({"status": word, **form, "models": {row.name: _brief(row) for row in rows}})
+        models = {row.name: _brief(row) for row in rows}
+        return json_response({"status": word, **form, **_weights(rows), "models": models})
 
     async def metrics(self, _request: Request) -> Response:
         """Prometheus text."""
@@ -63,18 +65,19 @@ class Probes:
 
     async def models(self, _request: Request) -> Response:
         """Each model's state."""
-        return json_response({"models": [_row(row) for row in self._rows()]})
+        rows = self._rows()
+        return json_response({**_weights(rows), "models": [_row(row) for row in rows]})
 
     async def models_status(self, _request: Request) -> Response:
         """Budget, use, and each model's state."""
-        status = self._desk.status
+        status, rows = self._desk.status, self._rows()
         used = {"used_declared_mb": 0.0, "used_measured_mb": 0.0}
-        for row in self._rows():
+        for row in rows:
             if row.state in SERVING:
                 used["used_declared_mb"] += row.declared_mb
                 used["used_measured_mb"] += row.measured_mb or 0.0
         facts = {"budget_mb": _mb(status.budget_bytes()), "used_mb": _mb(status.used_bytes()), **used}
-        return json_response({**facts, "models": [_row(row) for row in self._rows()]})
+        return json_response({**facts, **_weights(rows), "models": [_row(row) for row in rows]})
 
     async def models_registry(self, _request: Request) -> Response:
         """What there is, loaded or not."""
@@ -147,6 +150,15 @@ class Probes:
             "gpu_memory_used_gb": round(status.gpu_memory_gb(), 2),
             "uptime_seconds": round(status.uptime_seconds, 1),
         }
+
+
+def _weights(rows: list[ModelRow]) -> Json:
+    """Whether sample weights answer for all models, for some, or for none, with a sentence where they do."""
+    own = [row for row in rows if not get_model(row.name).SPEC.bundled]
+    sampled = [row.name for row in own if row.notice]
+    others = [row.name for row in own if not row.notice]
+    word = "real" if not sampled else "mixed" if others else "sample"
+    return {"weights": word, "notice": notice(sampled, others)}
 
 
 def _registered(spec: Spec) -> Json:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hearthwatch.artifacts.description import WeightsOrigin
 from hearthwatch.models.yolo26 import DetectionsAnswer
+
+WeightsWord = Literal["real", "sample", "mixed"]
+WEIGHTS_WORD = "Whether sample weights, trained on drawn scenes, answer for none, all or some of the models."
+NOTICE = "A sentence for people where sample weights answer; else null."
+WEIGHTS = "What the answer comes from: real weights, sample weights (trained on drawn scenes) or a file of yours."
 
 
 class ProblemResponse(BaseModel):
@@ -28,6 +34,7 @@ class _Detections(DetectionsAnswer):
 class DetectResponse(_Detections):
     """The objects of one picture."""
 
+    weights: WeightsOrigin = Field(description=WEIGHTS)
     inference_time_ms: float
 
 
@@ -44,6 +51,7 @@ class DetectBatchResponse(BaseModel):
     """One row for each picture, in the order in which they were sent."""
 
     results: list[DetectBatchRow]
+    weights: WeightsOrigin | None = Field(description=f"{WEIGHTS} Null where no picture was answered.")
     inference_time_ms: float
 
 
@@ -66,6 +74,8 @@ class HealthResponse(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     status: str = Field(description="healthy, degraded (a model cannot be loaded) or draining.")
+    weights: WeightsWord = Field(description=WEIGHTS_WORD)
+    notice: str | None = Field(description=NOTICE)
     models: dict[str, ModelBrief]
 
 
@@ -86,6 +96,14 @@ class ModelsResponse(BaseModel):
     """Each model's state."""
 
     model_config = ConfigDict(extra="allow")
+
+    weights: WeightsWord = Field(description=WEIGHTS_WORD)
+    notice: str | None = Field(description=NOTICE)
+    models: list[dict[str, Any]]
+
+
+class RegistryResponse(BaseModel):
+    """The models that there are."""
 
     models: list[dict[str, Any]]
 
@@ -113,7 +131,7 @@ SHARED: Mapping[str, tuple[str, type[BaseModel] | None]] = {
     "/models": ("Each model's state, engine and memory", ModelsResponse),
     "/metrics": ("Prometheus metrics", None),
     "/models/status": ("Memory budget, use, and each model's state", ModelsResponse),
-    "/models/registry": ("The models that there are", ModelsResponse),
+    "/models/registry": ("The models that there are", RegistryResponse),
     "/models/preload": ("Load a model now", ManagedResponse),
     "/models/unload": ("Unload a model; answers the bytes that came back", ManagedResponse),
 }
