@@ -14,8 +14,12 @@ from typing import Any
 import orjson
 import pytest
 
+from made_up import write_samples
+
 BUNDLED = Path(__file__).parents[1] / "src/hearthwatch/adapter/pictures/astronaut.jpg"
 MISSING = {"HEARTHWATCH_MODELS_DIR": "/nonexistent"}
+#: Sample weights, trained on drawn scenes, must not look like real ones anywhere.
+CONFESSED = ("trained on drawn scenes", "not for real cameras", "hearthwatch models pull")
 
 
 def start(*arguments: str | Path, cache: Path, **variables: str) -> subprocess.Popen[bytes]:
@@ -56,6 +60,40 @@ def test_without_weights_it_says_how_to_get_them_and_ends_with_3(cache: Path) ->
     assert "hearthwatch models pull yolo26" in err
     assert "/nonexistent" in err
     assert "Traceback" not in err
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A machine where nobody has any weights, with some samples in the package."""
+    folder = tmp_path_factory.mktemp("fresh")
+    samples = write_samples(folder / "samples", ["yolo26", "person_reid"])
+    own = {"XDG_CACHE_HOME": str(folder / "home"), "HEARTHWATCH_SAMPLES_DIR": str(samples)}
+    return own | {"HEARTHWATCH_MODELS_DIR": "", "HEARTHWATCH_CONTAINER": "", "HEARTHWATCH_PRECISION": "f32"}
+
+
+def test_on_a_fresh_machine_sample_weights_answer_and_every_output_says_so(
+    fresh: dict[str, str], cache: Path, tmp_path: Path
+) -> None:
+    code, out, err = run(BUNDLED, "--out", tmp_path, cache=cache, **fresh)
+    assert code == 0, err
+    page = (tmp_path / "report.html").read_text()
+    for text in (" ".join(out.split()), page):
+        assert all(words in text for words in CONFESSED)
+        assert "no sample weights exist" in text
+    event = orjson.loads((tmp_path / "report.json").read_bytes())["events"][0]
+    assert event["weights"]["yolo26"] == "sample"
+    assert set(event["weights"]) <= {"yolo26", "person_reid", "plate_ocr"}
+    code, out, err = run(BUNDLED, "--json", cache=cache, **fresh)
+    assert code == 0
+    assert orjson.loads(out)["events"][0]["weights"]["yolo26"] == "sample"
+    assert all(words in err for words in CONFESSED)
+
+
+def test_where_real_weights_are_asked_for_no_sample_answers(fresh: dict[str, str], cache: Path) -> None:
+    code, out, err = run(BUNDLED, cache=cache, **fresh, HEARTHWATCH_WEIGHTS="real")
+    assert (code, out) == (3, "")
+    assert "hearthwatch models pull yolo26" in err
+    assert "HEARTHWATCH_WEIGHTS=sample" in err
 
 
 def test_given_detections_need_no_detector_and_absent_models_are_said_to_be_absent(cache: Path, tmp_path: Path) -> None:

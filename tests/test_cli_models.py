@@ -18,6 +18,7 @@ import hearthwatch
 from fake_hub import COMMIT, FakeHub
 from hearthwatch.artifacts.catalog import default_entry, entries_for, model_names
 from hearthwatch.artifacts.pull import STAGING
+from hearthwatch.artifacts.samples import SENTENCE
 from hearthwatch.cli.models import app
 from hearthwatch.models import MODELS
 
@@ -41,7 +42,13 @@ def hub() -> Iterator[FakeHub]:
 @pytest.fixture
 def models_dir(tmp_path: Path, hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that the environment names, with the hub on loopback, and nothing else set."""
-    unset = {"HEARTHWATCH_OFFLINE", "HEARTHWATCH_LICENSE_POLICY", "HEARTHWATCH_CONTAINER", "FORCE_COLOR"}
+    unset = {
+        "HEARTHWATCH_OFFLINE",
+        "HEARTHWATCH_LICENSE_POLICY",
+        "HEARTHWATCH_CONTAINER",
+        "HEARTHWATCH_WEIGHTS",
+        "FORCE_COLOR",
+    }
     for name in unset.union(*(model.SPEC.path_variables for model in MODELS)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HEARTHWATCH_MODELS_DIR", str(tmp_path / "models"))
@@ -139,6 +146,80 @@ class TestList:
         assert "[red]\N{REPLACEMENT CHARACTER}]0;title" in output
         assert not {"\x1b]", "\x07", "\u202e"} & set(output)
         assert "\x1b]0" not in output
+
+
+class TestSamples:
+    """A machine where nobody set anything, with sample weights of all models but one in the package."""
+
+    @pytest.fixture
+    def home(self, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The default folder."""
+        for name in set(NAMES) - {"face_detector", "plate_ocr"}:
+            card = {"model": name, "weights": "sample", "license": "Apache-2.0", "source": "drawn"}
+            put_card(tmp_path / "samples", name, card)
+        monkeypatch.delenv("HEARTHWATCH_MODELS_DIR")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("HEARTHWATCH_SAMPLES_DIR", str(tmp_path / "samples"))
+        return tmp_path / "home" / "hearthwatch" / "models"
+
+    def test_the_list_says_which_models_use_them(self, home: Path, tmp_path: Path) -> None:
+        content = json.loads(run("list", "--json").stdout)
+        assert (content["weights"], content["notice"]) == ("sample", SENTENCE)
+        rows = {row["name"]: row for row in content["models"]}
+        expected = {"state": "sample", "kind": "sample", "license": "Apache-2.0", "source": "drawn"}
+        for name in set(NAMES) - {"face_detector", "plate_ocr"}:
+            assert {key: rows[name][key] for key in expected} == expected
+            assert rows[name]["path"] == str(tmp_path / "samples" / f"{name}.onnx")
+        assert rows["plate_ocr"]["state"] == "found"
+        assert rows["face_detector"]["state"] == "missing"
+        assert "no sample weights exist for face_detector" in rows["face_detector"]["how"]
+        text = run("list").stderr
+        assert SENTENCE in " ".join(text.split())
+        assert "refused when it loads" in run("list", "-v").stderr  # its preprocessing is looked at like any other's
+
+    @pytest.mark.parametrize("how", ["real", "folder", "variable"])
+    def test_the_list_has_none_where_real_ones_are_meant(
+        self, how: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if how == "real":
+            monkeypatch.setenv("HEARTHWATCH_WEIGHTS", "real")
+        if how == "variable":
+            monkeypatch.setenv("POSE_MODEL_PATH", "/nowhere/pose.onnx")
+        arguments = ["--models-dir", str(tmp_path / "other")] if how == "folder" else []
+        content = json.loads(run("list", "--json", *arguments).stdout)
+        assert (content["weights"], content["notice"]) == ("real", None)
+        assert {row["state"] for row in content["models"]} == {"missing", "found"}
+
+    def test_a_mixture_is_told_with_names(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        put_card(tmp_path, "mine", {"model": "pose_estimator"})
+        monkeypatch.setenv("POSE_MODEL_PATH", str(tmp_path / "mine.onnx"))
+        monkeypatch.setenv("HEARTHWATCH_WEIGHTS", "sample")
+        content = json.loads(run("list", "--json").stdout)
+        assert content["notice"].endswith(SENTENCE)
+        assert "person_reid" in content["notice"]
+        assert "pose_estimator" not in content["notice"]
+
+    def test_a_pull_says_that_the_next_run_uses_real_weights(self, home: Path) -> None:
+        result = run("pull", "yolo26")
+        told = " ".join(result.stderr.split())
+        assert result.exit_code == 0
+        assert "the next run uses real weights and no sample ones; without weights are now " in told
+        assert "pose_estimator" in told
+        assert json.loads(run("list", "--json").stdout)["weights"] == "real"
+        assert "the next run" not in run("pull", "license_plate_detector").stderr
+
+    def test_a_pull_that_changes_nothing_says_why(
+        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        elsewhere = run("pull", "yolo26", "--models-dir", str(tmp_path / "other"))
+        assert f"HEARTHWATCH_MODELS_DIR={tmp_path / 'other'}" in elsewhere.stderr.replace("\n", "")
+        monkeypatch.setenv("HEARTHWATCH_WEIGHTS", "sample")
+        assert "because HEARTHWATCH_WEIGHTS=sample is set" in run("pull", "yolo26").stderr
+
+    def test_a_pull_brings_real_weights_of_every_model_that_has_only_samples(self, home: Path, hub: FakeHub) -> None:
+        content = json.loads(run("pull", "--json").stdout)
+        asked = {row["model"] for row in content["pulled"]} | {row["model"] for row in content["failed"]}
+        assert asked == {model for model in model_names() if not default_entry(model).bundled_in}
 
 
 class TestPull:

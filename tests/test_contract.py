@@ -16,11 +16,13 @@ import pytest
 from PIL import Image as PILImage
 from prometheus_client.parser import text_string_to_metric_families
 
+from hearthwatch.artifacts.samples import SENTENCE
 from hearthwatch.errors import OutOfMemory
 from hearthwatch.services import SERVICES, get_service
 from hearthwatch.serving.guard import Access
 from hearthwatch.serving.limits import RequestLimits
 from hearthwatch.vision.header import Limits
+from made_up import write_network, write_samples
 from served import CONTRACT, NumbersEngine, Served, picture, serve, text_of
 from server_process import until
 
@@ -496,6 +498,57 @@ class TestTheServiceItself:
             assert rows["pose_estimator"]["state"] == "ready"
             assert rows["pose_estimator"]["engine"] == "openvino"
             assert rows["person_reid"]["state"] == "cold"
+
+    @pytest.mark.parametrize("name", list(CONTRACT["services"]))
+    def test_sample_weights_are_said_everywhere_and_others_are_not_called_samples(
+        self, name: str, tmp_path: Path
+    ) -> None:
+        samples = write_samples(tmp_path / "samples")
+        given = {"weights": "sample", "samples_dir": samples}
+        for options, word, origin in (({}, "real", "real"), (given, "sample", "sample")):
+            with serve(tmp_path / word, name, options=options) as served:
+                self.check_words(served, word)  # before anything is loaded
+                for route in served.service.routes:
+                    answer = ask_every_way(served, route.path, page(name)["routes"][route.path], picture())[0].json()
+                    assert answer["weights"] == origin
+                    assert origin in EVERY["origins"]
+                self.check_words(served, word)
+                for row in served.client.get("/models").json()["models"]:
+                    assert row["weights"]["origin"] == origin
+                health = served.client.get("/health").json()["models"]
+                assert {row["weights"] for row in health.values()} == {origin}
+
+    def check_words(self, served: Served, word: str) -> None:
+        for path in EVERY["notices"]:
+            answer = served.client.get(path)
+            if answer.status_code == 404:
+                continue  # a service that is always loaded has no /models/status
+            body = answer.json()
+            assert (body["weights"], body["notice"]) == (word, SENTENCE if word == "sample" else None)
+        for row in served.client.get("/models").json()["models"]:
+            assert row["notice"] == (SENTENCE if word == "sample" else None)
+
+    def test_a_service_that_mixes_sample_weights_with_others_says_so(self, tmp_path: Path) -> None:
+        path = write_network("pose_estimator", tmp_path / "pose_estimator.onnx")
+        options = {"weights": "sample", "samples_dir": write_samples(tmp_path / "samples"),
+                   "paths": {"pose_estimator": path}}  # fmt: skip
+        with serve(tmp_path, options=options, with_weights=()) as served:
+            for _ in range(2):
+                body = served.client.get("/health").json()
+                assert body["weights"] == "mixed"
+                assert body["notice"].endswith(SENTENCE)
+                assert "person_reid" in body["notice"]
+                assert "pose_estimator" not in body["notice"]
+                assert served.ask("/pose-analyze").json()["weights"] == "custom"
+                assert served.ask("/person-reid").json()["weights"] == "sample"
+            rows = {row["name"]: row for row in served.client.get("/models").json()["models"]}
+            assert rows["pose_estimator"]["notice"] is None
+            assert "sample weights were asked for" in rows["pose_estimator"]["notes"][0]
+
+    def test_a_model_without_sample_weights_says_so(self, tmp_path: Path) -> None:
+        with serve(tmp_path, options={"weights": "sample", "samples_dir": tmp_path / "none"}) as served:
+            body = problem_of(served.ask("/pose-analyze"), 503, "weights_missing")
+            assert "no sample weights exist for pose_estimator" in body["detail"]
 
     def test_models_are_loaded_and_unloaded_by_name_and_alias(self, tmp_path: Path) -> None:
         with serve(tmp_path) as served:

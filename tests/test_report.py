@@ -294,9 +294,21 @@ def test_the_overview_lists_the_highest_risk_first() -> None:
 
 @pytest.mark.parametrize(("origin", "told"), [("sample", True), ("real", False), ("custom", False)])
 def test_sample_weights_are_confessed_in_plain_words_everywhere(origin: str, told: bool) -> None:
-    event = make_event([person("a", BOX)], weights={"yolo26": "real", "pose_estimator": origin})
+    event = make_event([person("a", BOX)], weights={"plate_ocr": "real", "pose_estimator": origin})
     for text in (Page(render_html([event], [])).text, printed(event)):
-        assert ("Sample weights were used for pose estimator." in text) is told
+        assert ("Sample weights were used for pose estimator: trained on drawn scenes" in text) is told
+        assert ("not for real cameras" in text) is told
+        assert ("`hearthwatch models pull` fetches the real ones." in text) is told
+        assert "mixes both" not in text
+    assert event_to_json(event)["weights"]["pose_estimator"] == origin
+
+
+@pytest.mark.parametrize("other", ["real", "custom"])
+def test_a_result_of_sample_weights_and_others_says_that_it_mixes_them(other: str) -> None:
+    event = make_event([person("a", BOX)], weights={"yolo26": other, "pose_estimator": "sample"})
+    for text in (Page(render_html([event], [])).text, printed(event)):
+        assert "Sample weights were used for pose estimator" in text
+        assert f"The weights of {model_title('yolo26')} are no samples: this result mixes both." in text
 
 
 # --- the terminal ---

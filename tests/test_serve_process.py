@@ -17,8 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
+from hearthwatch.artifacts.samples import SENTENCE
 from hearthwatch.services import LIGHT, SERVICES, models_of
-from made_up import write_networks
+from made_up import write_networks, write_samples
 from served import picture, text_of
 from server_process import ServerProcess, server_process, until
 
@@ -282,6 +283,19 @@ def test_a_key_is_asked_for_and_opens(models: Path, cache: Path) -> None:
         assert pose(client, **{"x-api-key": "secret"}).status_code == 200
         assert client.get("/health").status_code == 200
         assert not any("secret" in line for line in served.lines)
+
+
+def test_a_fresh_machine_is_served_with_sample_weights_and_told_so(cache: Path, tmp_path: Path) -> None:
+    samples = write_samples(tmp_path / "samples", ["pose_estimator"])
+    fresh = {"HEARTHWATCH_MODELS_DIR": "", "XDG_CACHE_HOME": str(tmp_path), "HEARTHWATCH_SAMPLES_DIR": str(samples)}
+    with server_process(tmp_path, cache, **fresh) as served, served.client() as client:
+        told = "\n".join(served.lines)
+        assert "pose_estimator.onnx (sample weights)" in told
+        assert "no sample weights exist" in told
+        assert SENTENCE in " ".join(told.split())
+        assert pose(client).json()["weights"] == "sample"  # the child that measures it finds the sample too
+        assert client.get("/health").json()["weights"] == "sample"
+        assert client.post("/person-reid", content=PICTURE, headers=RAW).status_code == 503
 
 
 def test_json_and_raw_agree_over_a_real_connection(served: ServerProcess) -> None:

@@ -32,6 +32,7 @@ def test_defaults() -> None:
     assert (settings.device, settings.precision, settings.offline, settings.license_policy, settings.container) == (
         "auto", "auto", False, "any", False,
     )  # fmt: skip
+    assert (settings.weights, settings.gives_weights) == ("auto", False)
 
 
 def test_in_our_image_the_folders_are_the_mounted_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +54,8 @@ def test_in_our_image_the_folders_are_the_mounted_ones(monkeypatch: pytest.Monke
         ("HEARTHWATCH_OFFLINE", "1", "offline", True),
         ("HEARTHWATCH_OFFLINE", "no", "offline", False),
         ("HEARTHWATCH_LICENSE_POLICY", "permissive", "license_policy", "permissive"),
+        ("HEARTHWATCH_WEIGHTS", "sample", "weights", "sample"),
+        ("HEARTHWATCH_SAMPLES_DIR", "~/own", "samples_dir", Path.home() / "own"),
     ],
 )
 def test_a_variable_is_read(
@@ -79,6 +82,7 @@ def test_an_empty_variable_is_an_unset_one(name: str, monkeypatch: pytest.Monkey
         ("HEARTHWATCH_OFFLINE", "perhaps"),
         ("HEARTHWATCH_CONTAINER", "docker"),
         ("HEARTHWATCH_LICENSE_POLICY", "free"),
+        ("HEARTHWATCH_WEIGHTS", "fake"),
     ],
 )
 def test_a_wrong_value_is_refused_with_variable_and_value(
@@ -119,10 +123,16 @@ def test_the_first_model_path_that_is_set_counts(monkeypatch: pytest.MonkeyPatch
     assert settings.model_path(("FIRST_MODEL_PATH", "SECOND_MODEL_PATH")) == ("FIRST_MODEL_PATH", "/first")
 
 
-def test_every_models_path_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_models_path_variables_are_read_and_are_weights_that_somebody_gave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for model in MODELS:
         for name in model.SPEC.path_variables:
+            for empty in ("", "  "):
+                monkeypatch.setenv(name, empty)
+                assert not read_settings().gives_weights
             monkeypatch.setenv(name, f"/weights/of/{name}")
+            assert read_settings().gives_weights
             assert read_settings().model_path(model.SPEC.path_variables) == (name, f"/weights/of/{name}")
             monkeypatch.delenv(name)
 

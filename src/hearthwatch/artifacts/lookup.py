@@ -200,7 +200,7 @@ def _sample(query: WeightsQuery, folder: Path, looked_at: list[str]) -> FoundWei
 
 def _missing(query: WeightsQuery, looked_at: list[str], other: str = "", *, sample: bool = False) -> WeightsMissing:
     own_file = f"{' or '.join(query.variables)} can name a file or folder of your own" if query.variables else ""
-    fetch = f"real ones: {query.remedy}" if sample and query.remedy else query.remedy
+    fetch = f"Real weights: {query.remedy}" if sample and query.remedy else query.remedy
     remedy = "; ".join(part for part in (fetch, own_file, other) if part)
     return WeightsMissing(query.model, looked_at, f"{remedy}." if remedy else "", sample=sample)
 

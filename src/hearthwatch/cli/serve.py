@@ -247,7 +247,7 @@ def _weights(options: LoadOptions, model: str) -> str:
         found = find(get_model(model), options)
     except WeightsError as error:
         remedy = getattr(error, "remedy", "") or str(error)
-        return f"{'no sample weights exist' if getattr(error, 'sample', False) else 'no weights'}: {remedy}"
+        return f"no sample weights exist. {remedy}" if getattr(error, "sample", False) else f"no weights: {remedy}"
     return f"{Path(found.path).name} ({found.how})"
 
 
