@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -64,6 +65,24 @@ class HeadWidths:
         )
 
 
+class Raw(NamedTuple):
+    """What the branches of a head say, before it is decoded: what a training compares with its targets.
+
+    Attributes:
+        boxes: (N, 4 * BINS, A), for each side in turn the logits of its distances.
+        classes: (N, classes, A) logits.
+        extra: (N, numbers, A) of `cv4`; no rows where the task has none.
+        corners: (2, A) x, y of each anchor's cell corner, in cells.
+        strides: (1, A) how many input pixels a cell is.
+    """
+
+    boxes: torch.Tensor
+    classes: torch.Tensor
+    extra: torch.Tensor
+    corners: torch.Tensor
+    strides: torch.Tensor
+
+
 class Detect(nn.Module):
     """Boxes and one probability per class.
 
@@ -86,15 +105,22 @@ class Detect(nn.Module):
 
     def forward(self, levels: list[torch.Tensor]) -> torch.Tensor:
         """The levels' maps to (N, 4 + classes, A): cx, cy, w, h in input pixels and probabilities in 0..1."""
-        return self._detections(levels)
+        return self._detections(self.raw(levels))
 
-    def _detections(self, levels: list[torch.Tensor]) -> torch.Tensor:
-        corners, strides = _cells(levels, self.strides)
-        distances = self.dfl(_gather(self.cv2, levels))
-        low = corners + 0.5 - distances[:, :2]
-        high = corners + 0.5 + distances[:, 2:]
-        boxes = torch.cat([(low + high) / 2, high - low], dim=1) * strides
-        return torch.cat([boxes, _gather(self.cv3, levels).sigmoid()], dim=1)
+    def raw(self, levels: list[torch.Tensor]) -> Raw:
+        """The levels' maps to what every branch says about every anchor."""
+        return self._boxes_and_classes(levels)
+
+    def _boxes_and_classes(self, levels: list[torch.Tensor]) -> Raw:
+        boxes, classes = _gather(self.cv2, levels), _gather(self.cv3, levels)
+        return Raw(boxes, classes, classes[:, :0], *_cells(levels, self.strides))
+
+    def _detections(self, raw: Raw) -> torch.Tensor:
+        distances = self.dfl(raw.boxes)
+        low = raw.corners + 0.5 - distances[:, :2]
+        high = raw.corners + 0.5 + distances[:, 2:]
+        boxes = torch.cat([(low + high) / 2, high - low], dim=1) * raw.strides
+        return torch.cat([boxes, raw.classes.sigmoid()], dim=1)
 
 
 class Pose(Detect):
@@ -117,12 +143,15 @@ class Pose(Detect):
 
     def forward(self, levels: list[torch.Tensor]) -> torch.Tensor:
         """(N, 4 + classes + points * numbers, A): x and y in input pixels, visibility in 0..1."""
-        corners, strides = _cells(levels, self.strides)
-        raw = _gather(self.cv4, levels).unflatten(1, self.shape)
+        raw = self.raw(levels)
+        points = raw.extra.unflatten(1, self.shape)
         # From the cell's corner, where a box counts from its centre: so the constants of exported graphs have it.
-        places = (raw[:, :, :2] * 2 + corners) * strides
-        decoded = torch.cat([places, raw[:, :, 2:].sigmoid()], dim=2).flatten(1, 2)
-        return torch.cat([self._detections(levels), decoded], dim=1)
+        places = (points[:, :, :2] * 2 + raw.corners) * raw.strides
+        decoded = torch.cat([places, points[:, :, 2:].sigmoid()], dim=2).flatten(1, 2)
+        return torch.cat([self._detections(raw), decoded], dim=1)
+
+    def raw(self, levels: list[torch.Tensor]) -> Raw:
+        return self._boxes_and_classes(levels)._replace(extra=_gather(self.cv4, levels))
 
 
 class Segment(Detect):
@@ -144,8 +173,11 @@ class Segment(Detect):
 
     def forward(self, levels: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """(N, 4 + classes + masks, A), and the prototypes (N, masks, H, W) at half the finest level's stride."""
-        detections = torch.cat([self._detections(levels), _gather(self.cv4, levels)], dim=1)
-        return detections, self.proto(levels[0])
+        raw = self.raw(levels)
+        return torch.cat([self._detections(raw), raw.extra], dim=1), self.proto(levels[0])
+
+    def raw(self, levels: list[torch.Tensor]) -> Raw:
+        return self._boxes_and_classes(levels)._replace(extra=_gather(self.cv4, levels))
 
 
 class DFL(nn.Module):
