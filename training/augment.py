@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.crops import crop
@@ -71,14 +71,19 @@ def varied(pixels: UInt8, inner: Float, size: tuple[int, int], rng: np.random.Ge
     cut = resized(pixels[y : max(round(bottom), y + 2), x : max(round(right), x + 2)], size)
     if rng.random() < 0.5 and how is not EXACT:
         cut = cut[:, ::-1]
-    values = cut.astype(np.float32) / 255
+    values: Float = cut.astype(np.float32) / np.float32(255)
     if how.gain or how.gamma:
-        gain, gamma = (np.exp(rng.uniform(-1, 1) * np.log1p(most)) for most in (how.gain, how.gamma))
-        values = np.clip(values**gamma * gain, 0, 1)
+        gain, gamma = (math.exp(rng.uniform(-1, 1) * math.log1p(most)) for most in (how.gain, how.gamma))
+        values = np.clip(values ** np.float32(gamma) * np.float32(gain), 0, 1)
     if rng.random() < how.erased:
         _erase(values, rng)
-    normal: Float = ((values - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)).astype(np.float32)
-    return np.ascontiguousarray(normal.transpose(2, 0, 1))
+    return np.ascontiguousarray(normalised(values).transpose(2, 0, 1))
+
+
+def normalised(values: Float) -> Float:
+    """(..., 3) of 0..1, by ImageNet's mean and standard deviation."""
+    mean, std = np.array(IMAGENET_MEAN, np.float32), np.array(IMAGENET_STD, np.float32)
+    return np.asarray((values - mean) / std, np.float32)
 
 
 def batch(
@@ -96,6 +101,4 @@ def _erase(values: Float, rng: np.random.Generator) -> None:
     height, width = values.shape[:2]
     tall, wide = (max(1, round(side * rng.uniform(0.15, 0.45))) for side in (height, width))
     top, left = rng.integers(0, height - tall + 1), rng.integers(0, width - wide + 1)
-    shape: tuple[int, ...] = (tall, wide, 3)
-    noise: npt.NDArray[np.float64] = rng.random(shape)
-    values[top : top + tall, left : left + wide] = noise
+    values[top : top + tall, left : left + wide] = rng.random((tall, wide, 3))

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from hearthwatch.vision.image import UInt8
-from hearthwatch.vision.inputs import IMAGENET_MEAN, IMAGENET_STD
+from training.augment import normalised
 from training.loop import Moment, mixed_precision, run, warm_then_cosine
 from training.recipe import Workplace
 
@@ -136,11 +136,10 @@ def _batch(views: Views, plan: DepthPlan, rng: np.random.Generator) -> tuple[tor
     chosen = rng.choice(len(views.pixels), min(plan.pictures, len(views.pixels)), replace=False)
     mirror = rng.random(len(chosen)) < 0.5
     gain = np.exp(rng.uniform(-1, 1, len(chosen)) * np.log1p(plan.gain)).astype(np.float32)
-    values = np.clip(views.pixels[chosen].astype(np.float32) / 255 * gain[:, None, None, None], 0, 1)
+    values = np.clip(views.pixels[chosen].astype(np.float32) / np.float32(255) * gain[:, None, None, None], 0, 1)
     depth = np.clip(views.depth[chosen].astype(np.float32), NEAREST_M, FARTHEST_M)
     values[mirror], depth[mirror] = values[mirror, :, ::-1], depth[mirror, :, ::-1]
-    normal = (values - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
-    pixels = torch.from_numpy(np.ascontiguousarray(normal.transpose(0, 3, 1, 2), np.float32))
+    pixels = torch.from_numpy(np.ascontiguousarray(normalised(values).transpose(0, 3, 1, 2)))
     return pixels, torch.from_numpy(-np.log(depth))
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from hearthwatch.vision.image import Float, UInt8
 from training.augment import USUAL, Variation, batch
-from training.loop import Moment, mixed_precision, run, warm_then_cosine
+from training.loop import Moment, Stateful, mixed_precision, run, warm_then_cosine
 from training.recipe import Workplace
 
 
@@ -92,7 +92,7 @@ def train_embedding(
         optimizer.step()
         return float(loss.detach())
 
-    parts = {"classifier": classifier, "optimizer": optimizer}
+    parts: dict[str, Stateful] = {"classifier": classifier, "optimizer": optimizer}
     return run(workplace, title="training", steps=plan.steps, network=network, parts=parts, step=step)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -79,7 +79,7 @@ def _shard(draw: Draw, folder: Path, seeds: tuple[int, ...]) -> Rows:
     joined: Rows = {name: np.concatenate([given[name] for given in rows]) for name in rows[0]} if rows else {}
     unfinished = path.with_suffix(f".{os.getpid()}.partial")
     with unfinished.open("wb") as stream:
-        np.savez(stream, **joined)
+        np.savez(stream, **dict[str, Any](joined))
     unfinished.replace(path)
     return joined
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,7 +28,7 @@ def write_onnx(module: nn.Module, path: Path, *, inputs: str, outputs: str, size
     with warnings.catch_warnings():
         # torch 2.13's own use of its deprecated LeafSpec while it copies the program.
         warnings.simplefilter("ignore", FutureWarning)
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             module.eval(),
             # Two and not one: the exporter takes a batch of one for a constant.
             (torch.zeros(2, 3, *size),),

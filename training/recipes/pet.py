@@ -22,8 +22,8 @@ from training.recipe import Recipe, Workplace
 from training.version import version_of
 from training.weights import predict
 
-LEARNED = range(700)
-HELD_OUT = range(2_000_000, 2_000_060)
+LEARNED = range(2400)
+HELD_OUT = range(2_000_000, 2_000_240)
 STEPS = 900
 SIZE = (224, 224)
 STEM = 16
@@ -37,7 +37,7 @@ def train(workplace: Workplace) -> Path:
     drawn = gather(
         crops.pets,
         LEARNED,
-        title="drawing pets, 20 scenes at a time",
+        title="drawing pets, 20 at a time",
         folder=workplace.scenes / f"pets-{version_of(crops.__name__)}",
         progress=workplace.progress,
         processes=workplace.threads,
