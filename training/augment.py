@@ -67,8 +67,8 @@ def varied(pixels: UInt8, inner: Float, size: tuple[int, int], rng: np.random.Ge
     x1, y1, x2, y2 = (float(v) for v in inner)
     shift = rng.uniform(-how.jitter, how.jitter, 4) * [x2 - x1, y2 - y1, x2 - x1, y2 - y1]
     left, top, right, bottom = np.clip(np.array([x1, y1, x2, y2]) + shift, 0, 1) * [width, height, width, height]
-    x, y = int(left), int(top)
-    cut = resized(pixels[y : max(round(bottom), y + 2), x : max(round(right), x + 2)], size)
+    x, y = min(round(left), width - 1), min(round(top), height - 1)
+    cut = resized(pixels[y : max(round(bottom), y + 1), x : max(round(right), x + 1)], size)
     if rng.random() < 0.5 and how is not EXACT:
         cut = cut[:, ::-1]
     values: Float = cut.astype(np.float32) / np.float32(255)

@@ -30,6 +30,8 @@ from training.recipe import Workplace
 NEAREST_M, FARTHEST_M = 0.5, 80.0
 #: Channels after each halving.
 CHANNELS = (16, 24, 40, 64, 96)
+#: Before which halving the network is told where it is; earlier, the positions would be a quarter of its file.
+PLACED_AT = 2
 #: Share of the mean difference that is forgiven: order matters more than metres.
 FORGIVEN = 0.5
 SLOPE_SCALES = 4
@@ -41,7 +43,8 @@ class DepthNet(nn.Module):
 
     def __init__(self, channels: tuple[int, ...] = CHANNELS) -> None:
         super().__init__()
-        inputs = (5, *channels[:-1])
+        inputs = [3, *channels[:-1]]
+        inputs[PLACED_AT] += 2
         self.down = nn.ModuleList(
             nn.Sequential(_conv(a, b, stride=2), *([_Residual(b)] if level else []))
             for level, (a, b) in enumerate(zip(inputs, channels, strict=True))
@@ -53,10 +56,10 @@ class DepthNet(nn.Module):
 
     def logarithm(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) to (N, H/2, W/2): the logarithm of 1 / metres."""
-        maps = torch.cat([pixel_values, _positions(pixel_values)], dim=1)
+        maps = pixel_values
         levels = []
-        for down in self.down:
-            maps = down(maps)
+        for level, down in enumerate(self.down):
+            maps = down(torch.cat([maps, _positions(maps)], dim=1) if level == PLACED_AT else maps)
             levels.append(maps)
         maps = maps + self.context(maps.mean(dim=(2, 3), keepdim=True))
         for up, skip in zip(self.up, levels[-2::-1], strict=True):
@@ -143,11 +146,11 @@ def _batch(views: Views, plan: DepthPlan, rng: np.random.Generator) -> tuple[tor
     return pixels, torch.from_numpy(-np.log(depth))
 
 
-def _positions(pictures: torch.Tensor) -> torch.Tensor:
-    """(N, 2, H, W): the column and the row of each pixel, -1 to 1."""
-    count, _, height, width = pictures.shape
-    rows = torch.linspace(-1, 1, height, dtype=pictures.dtype).view(1, 1, height, 1)
-    columns = torch.linspace(-1, 1, width, dtype=pictures.dtype).view(1, 1, 1, width)
+def _positions(maps: torch.Tensor) -> torch.Tensor:
+    """(N, 2, H, W): the column and the row of each cell, -1 to 1."""
+    count, _, height, width = maps.shape
+    rows = torch.linspace(-1, 1, height, dtype=maps.dtype).view(1, 1, height, 1)
+    columns = torch.linspace(-1, 1, width, dtype=maps.dtype).view(1, 1, 1, width)
     return torch.cat([columns.expand(count, 1, height, width), rows.expand(count, 1, height, width)], dim=1)
 
 

@@ -457,5 +457,3 @@ def _pattern(garment: Garment, hem: float) -> tuple[list[float], Paint | Callabl
         both = garment.kind == "hi-vis vest"
         return heights, lambda i, _: second if i == 3 or (both and i == 1) else first
     return plain, first
-
-

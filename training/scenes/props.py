@@ -107,7 +107,9 @@ def draw_seat(canvas: Canvas, skeleton: Skeleton, yaw: float, rng: np.random.Gen
     spot = np.array([pelvis[0], 0.0, pelvis[2]], np.float32) + 0.06 * frame[2]
     kind = SEATS[int(rng.integers(len(SEATS)))]
     shade = rng.uniform(0.15, 0.75)
-    paint = Paint((float(shade), float(shade * rng.uniform(0.75, 1.0)), float(shade * rng.uniform(0.5, 1.0))), grain=0.06)
+    paint = Paint(
+        (float(shade), float(shade * rng.uniform(0.75, 1.0)), float(shade * rng.uniform(0.5, 1.0))), grain=0.06
+    )
     brush = _Brush(canvas, owner)
     if kind == "crate":
         width = float(rng.uniform(0.4, 0.55))
