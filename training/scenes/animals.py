@@ -105,8 +105,8 @@ def _body(build: Build, pose: str, rng: np.random.Generator) -> _Body:
             legs.append(_foreleg(build, pose, end, across, swing, foot))
         else:
             legs.append(_hindleg(build, pose, end, across, swing, foot))
-    rise = {"standing": 0.75, "walking": 0.55, "sitting": 1.15, "lying": 0.9}[pose] + float(rng.uniform(-0.25, 0.2))
-    reach = build.neck[0] + build.skull * 0.8 + build.chest * 0.6
+    rise = {"standing": 0.75, "walking": 0.50, "sitting": 0.95, "lying": 0.75}[pose] + float(rng.uniform(-0.25, 0.2))
+    reach = build.neck[0] + build.skull * 0.75 + build.chest * 0.45
     head = (chest[0] + reach * math.cos(rise), chest[1] + build.chest * 0.3 + reach * math.sin(rise), 0.0)
     gaze = (float(rng.normal(0, 0.45)), float(rng.uniform(-0.05, 0.3)))
     return _Body(chest, hips, tuple(legs), head, gaze, pose in {"sitting", "lying"})
@@ -195,17 +195,18 @@ class _Animal:
             )
         self._spots(chest, hips)
         head = np.array(body.head)
+        nape = chest + np.array([build.chest * 0.3, build.chest * 0.35, 0])
         self._limb(
-            chest + np.array([build.chest * 0.35, build.chest * 0.35, 0]),
-            head,
+            nape,
+            head - np.array([build.skull * 0.25, build.skull * 0.2, 0]),
             build.neck[1] * 1.25,
-            build.neck[1],
+            build.neck[1] * 0.88,
             coat.back,
         )
         if self.rng.random() < (0.5 if self.spec.kind == "dog" else 0.2):
             colour = _COLLARS[int(self.rng.integers(len(_COLLARS)))]
-            at = chest + (head - chest) * 0.66
-            self._limb(at, at + (head - chest) * 0.03, build.neck[1] * 1.17, build.neck[1] * 1.15, colour)
+            at = nape + (head - nape) * 0.5
+            self._limb(at, at + (head - nape) * 0.05, build.neck[1] * 1.16, build.neck[1] * 1.12, colour)
 
     def _girth(self, share: float) -> float:
         """Radius of the trunk, from chest (0) to hips (1)."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from training.scenes.bodywork import SIDES, Frame, Hull, Panel, PlatePlace, leaning, tapered
 from training.scenes.canvas import Paint
+from training.scenes.car_shapes import CarShape
 from training.scenes.finish import (
     PLASTIC,
     SHADE,
@@ -19,134 +20,6 @@ from training.scenes.finish import (
     seams,
     wheel,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CarShape:
-    """Measures in metres; `s` counts from the front.
-
-    Attributes:
-        length: over the bumpers.
-        width: without mirrors.
-        height: of the roof.
-        floor: of the body above the ground.
-        belt: where the windows begin.
-        nose: upper edge of the front.
-        cowl: s where the windscreen begins.
-        roof: s where the roof begins and ends.
-        stern: s where the rear window ends on the body.
-        boot: y of the body's rear upper edge.
-        axles: s of both.
-        radius: of the wheels.
-        lean: half width of the roof as a share of that of the belt.
-        windows: s of the pillars between the side windows.
-        blind: whether the sides behind the first pillar have no windows.
-    """
-
-    length: float
-    width: float
-    height: float
-    floor: float
-    belt: float
-    nose: float
-    cowl: float
-    roof: tuple[float, float]
-    stern: float
-    boot: float
-    axles: tuple[float, float]
-    radius: float
-    lean: float
-    windows: tuple[float, ...]
-    blind: bool = False
-
-
-CARS: dict[str, CarShape] = {
-    "sedan": CarShape(
-        4.70, 1.82, 1.45, 0.20, 0.93, 0.70, 1.30, (2.05, 3.30), 4.12, 0.90, (0.92, 3.66), 0.32, 0.74, (2.52,)
-    ),
-    "hatchback": CarShape(
-        4.05, 1.76, 1.48, 0.20, 0.94, 0.72, 1.00, (1.72, 3.42), 3.92, 0.92, (0.82, 3.38), 0.31, 0.76, (2.36,)
-    ),
-    "suv": CarShape(
-        4.60, 1.90, 1.74, 0.28, 1.10, 0.92, 1.22, (1.92, 4.00), 4.42, 1.08, (0.92, 3.66), 0.37, 0.80, (2.50, 3.45)
-    ),
-    "estate": CarShape(
-        4.75, 1.82, 1.48, 0.20, 0.93, 0.70, 1.28, (2.02, 4.20), 4.58, 0.91, (0.92, 3.72), 0.32, 0.76, (2.50, 3.48)
-    ),
-}
-VANS: dict[str, CarShape] = {
-    "small van": CarShape(
-        4.45,
-        1.84,
-        1.86,
-        0.22,
-        1.10,
-        0.86,
-        0.98,
-        (1.66, 4.34),
-        4.42,
-        1.09,
-        (0.84, 3.56),
-        0.32,
-        0.86,
-        (2.30,),
-        blind=True,
-    ),
-    "van": CarShape(
-        5.35,
-        2.02,
-        2.30,
-        0.26,
-        1.26,
-        1.00,
-        0.74,
-        (1.56, 5.22),
-        5.32,
-        1.25,
-        (0.96, 4.28),
-        0.35,
-        0.88,
-        (2.05,),
-        blind=True,
-    ),
-    "high van": CarShape(
-        5.95,
-        2.04,
-        2.68,
-        0.28,
-        1.28,
-        1.02,
-        0.72,
-        (1.66, 5.80),
-        5.92,
-        1.27,
-        (0.98, 4.70),
-        0.36,
-        0.88,
-        (2.05,),
-        blind=True,
-    ),
-}
-
-
-def varied(shape: CarShape, rng: np.random.Generator) -> CarShape:
-    """Another of the same sort: longer or shorter, higher or lower, with other wheels."""
-    long, wide, high = (float(x) for x in rng.uniform(0.95, 1.05, 3))
-    return replace(
-        shape,
-        length=shape.length * long,
-        width=shape.width * wide,
-        height=shape.height * high,
-        belt=shape.belt * high,
-        boot=shape.boot * high,
-        nose=shape.nose * high * float(rng.uniform(0.97, 1.04)),
-        cowl=shape.cowl * long,
-        roof=(shape.roof[0] * long, shape.roof[1] * long),
-        stern=shape.stern * long,
-        axles=(shape.axles[0] * long, shape.axles[1] * long),
-        radius=shape.radius * float(rng.uniform(0.96, 1.06)),
-        windows=tuple(s * long for s in shape.windows),
-    )
 
 
 def draw_car(frame: Frame, shape: CarShape, finish: Finish) -> tuple[PlatePlace, PlatePlace]:

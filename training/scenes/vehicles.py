@@ -13,7 +13,8 @@ from training.scenes.bicycle import draw_bicycle
 from training.scenes.bodywork import Frame, PlatePlace
 from training.scenes.camera import Float
 from training.scenes.canvas import Canvas
-from training.scenes.cars import CARS, VANS, CarShape, draw_car, varied
+from training.scenes.car_shapes import CARS, VANS, CarShape, varied
+from training.scenes.cars import draw_car
 from training.scenes.finish import Finish, finish_of, number_plate
 from training.scenes.spec import VehicleSpec
 from training.scenes.trucks import bus_shape, draw_bus, draw_truck, truck_shape
