@@ -115,8 +115,8 @@ def _body(build: Build, pose: str, rng: np.random.Generator) -> _Body:
 def _ends(build: Build, pose: str) -> tuple[Joint, Joint]:
     half = build.length / 2
     if pose == "sitting":
-        hips = (-0.30 * build.length, build.waist * 1.05, 0.0)
-        span, tilt = build.length - build.chest - build.waist, 0.95
+        hips = (-0.34 * build.length, build.waist * 1.05, 0.0)
+        span, tilt = build.length - build.chest - build.waist, 1.0
         return (hips[0] + span * math.cos(tilt), hips[1] + span * math.sin(tilt), 0.0), hips
     if pose == "lying":
         return (half - build.chest, build.chest * 1.0, 0.0), (-half + build.waist, build.waist * 0.95, 0.0)
@@ -134,7 +134,8 @@ def _foreleg(build: Build, pose: str, chest: Joint, across: float, swing: float,
             (s + reach, foot, across * 0.95),
             (s + reach + foot, foot, across * 0.95),
         )
-    top = (s + 0.1 * build.chest, y - 0.25 * build.chest, across)
+    ahead = 0.45 if pose == "sitting" else 0.1
+    top = (s + ahead * build.chest, y - 0.25 * build.chest, across)
     length = top[1]
     elbow = (top[0] - 0.10 * length + 0.4 * swing * length, 0.56 * length, across)
     wrist = (top[0] + 0.75 * swing * length, 0.16 * length + max(swing, 0) * 0.1 * length, across * 0.95)

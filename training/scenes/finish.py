@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from training.scenes.bodywork import LIFT_M, SIDES, Frame, Hull, Panel, Side
 from training.scenes.camera import Float
 from training.scenes.canvas import Paint
-from training.scenes.plates import PlateStyle, draw_plate, plate_style
+from training.scenes.plates import draw_plate, plate_style
 
 RGB = tuple[float, float, float]
 
@@ -187,30 +187,24 @@ def seams(hull: Hull, places: list[float], y: tuple[float, float], width: float 
             hull.wall([(s, y[0]), (s + width, y[0]), (s + width, y[1]), (s, y[1])], side, SEAM)
 
 
-def number_plate(
-    panel: Panel, text: str | None, v: float, rng: np.random.Generator, owner: int | None
-) -> tuple[int, Float] | None:
+def number_plate(panel: Panel, text: str, v: float, rng: np.random.Generator) -> tuple[int, Float] | None:
     """Draw a plate in the middle of a face that the camera sees.
 
     Args:
         panel: face of the vehicle.
-        text: of the plate; None draws nothing.
+        text: of the plate.
         v: where its centre is, as a share of the face's height from above.
         rng: its style and wear.
-        owner: whose it is; None for a number of its own.
 
     Returns:
-        Its owner and its (4, 3) world corners from its top left, or None where it is not drawn.
+        An owner number of its own and its (4, 3) world corners from its top left; None where the face is turned away.
     """
-    style: PlateStyle | None = plate_style(text, rng) if text else None
-    if style is None or text is None or not panel.seen:
+    if not panel.seen:
         return None
-    owner = panel.frame.canvas.owner() if owner is None else owner
-    corners = panel.middle(*style.size_m, v)
-    worn = np.random.default_rng(int(rng.integers(2**32)))
-    panel.frame.face(
-        corners, Paint((1.0, 1.0, 1.0), texture=draw_plate(text, style, worn), grain=0.01, gloss=0.1), owner
-    )
+    style = plate_style(text, rng)
+    corners, owner = panel.middle(*style.size_m, v), panel.frame.canvas.owner()
+    paint = Paint((1.0, 1.0, 1.0), texture=draw_plate(text, style, rng), grain=0.01, gloss=0.1)
+    panel.frame.face(corners, paint, owner)
     return owner, panel.frame.world(corners)
 
 

@@ -49,8 +49,8 @@ def draw_vehicle(canvas: Canvas, spec: VehicleSpec) -> DrawnVehicle:
     finish = finish_of(spec.colour, rng)
     frame = Frame(canvas, spec.x, spec.z, spec.yaw, plan.length, canvas.owner())
     for panel, share in plan.draw(frame, finish):
-        drawn = number_plate(panel, spec.plate, share, np.random.default_rng([spec.seed, _PLATE]), None)
-        if drawn is not None:
+        drawn = spec.plate and number_plate(panel, spec.plate, share, np.random.default_rng([spec.seed, _PLATE]))
+        if drawn:
             return DrawnVehicle(frame.owner, *drawn)
     return DrawnVehicle(frame.owner)
 
