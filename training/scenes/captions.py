@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -37,6 +38,17 @@ _NUMBERS = {1: "one more person", 2: "two more people", 3: "three more people"}
 _BESIDE_M = 3.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The wording of one sentence; infrared light has no colours to name."""
+
+    rng: np.random.Generator
+    coloured: bool
+
+    def painted(self, vehicle: Vehicle) -> str:
+        return _article(f"{vehicle.colour} {vehicle.kind}" if self.coloured else vehicle.kind)
+
+
 def caption_of(
     *,
     place: str,
@@ -60,11 +72,12 @@ def caption_of(
     where = _pick(rng, _PLACES[place])
     ordered = sorted(people, key=lambda person: (person.holds is None, -person.box.area))
     beside = {ordered[0].owner: _beside(ordered[0], vehicles)} if ordered else {}
-    parts = [_person(person, beside.get(person.owner), rng) for person in ordered[:2]]
+    seen = _Words(rng, coloured=light != "infrared")
+    parts = [_person(person, beside.get(person.owner), seen) for person in ordered[:2]]
     if len(ordered) > 2:
         parts.append(f"{_NUMBERS.get(len(ordered) - 2, 'several more people')} can be seen")
     named = {vehicle.owner for vehicle in beside.values() if vehicle}
-    parts += [_thing(_painted(v), v, width, rng) for v in vehicles if v.owner not in named]
+    parts += [_thing(seen.painted(v), v, width, rng) for v in vehicles if v.owner not in named]
     parts += [_thing(f"a {animal.kind}", animal, width, rng) for animal in animals]
     if not parts:
         return f"{_pick(rng, _LIGHTS[light])} nobody is {where}."
@@ -90,9 +103,10 @@ def captions(scene: RenderedScene, count: int) -> tuple[str, ...]:
     return tuple(worded[:count])
 
 
-def _person(person: Person, vehicle: Vehicle | None, rng: np.random.Generator) -> str:
+def _person(person: Person, vehicle: Vehicle | None, seen: _Words) -> str:
+    rng = seen.rng
     words = ["a person"]
-    if person.clothing and rng.random() < 0.8:
+    if person.clothing and seen.coloured and rng.random() < 0.8:
         count = min(len(person.clothing), int(rng.integers(1, 3)))
         words.append(f"in {' and '.join(_article(piece) for piece in person.clothing[:count])}")
     words.append(_pick(rng, _POSTURES["arms_raised" if person.arms_raised else person.posture]))
@@ -101,7 +115,7 @@ def _person(person: Person, vehicle: Vehicle | None, rng: np.random.Generator) -
     if person.carries:
         words.append(f"{'and carries' if 'is ' not in words[-1] else 'carrying'} {_article(person.carries)}")
     if vehicle:
-        words.append(f"{_pick(rng, ('beside', 'next to', 'by'))} {_painted(vehicle)}")
+        words.append(f"{_pick(rng, ('beside', 'next to', 'by'))} {seen.painted(vehicle)}")
     return " ".join(words)
 
 
@@ -123,10 +137,6 @@ def _beside(person: Person, vehicles: Sequence[Vehicle]) -> Vehicle | None:
         and abs(vehicle.distance_m - person.distance_m) < _BESIDE_M
     ]
     return min(near)[2] if near else None
-
-
-def _painted(vehicle: Vehicle) -> str:
-    return _article(f"{vehicle.colour} {vehicle.kind}")
 
 
 _PLURALS = ("trousers", "jeans", "shorts", "leggings", "boots", "shoes", "trainers", "sneakers", "gloves", "overalls")

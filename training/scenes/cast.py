@@ -124,10 +124,10 @@ def pair_spec(seed: int, level: Literal["harmless", "threatening"], size: tuple[
 
 def evening_spec() -> SceneSpec:
     """The demo's picture: at dusk somebody with a crowbar crouches beside a van on a drive; a cat is further away."""
-    camera = Camera(1280, 720, 1020.0, 2.6, 0.235)
-    van = VehicleSpec("van", -1.5, 7.2, math.pi + 0.12, "white", "KL-204-BN", seed=3)
-    person = PersonSpec(20_011, "crouching", 0.75, 5.3, facing_camera(0.75, 5.3) + 1.2, holds="crowbar", seed=4)
-    cat = AnimalSpec("cat", 2.2, 8.5, -1.0, seed=2)
+    camera = Camera(1280, 720, 1060.0, 2.5, 0.235)
+    van = VehicleSpec("van", 1.45, 7.3, math.pi - 0.1, "white", "KL-204-BN", seed=3)
+    person = PersonSpec(20_345, "crouching", -0.85, 4.9, facing_camera(-0.85, 4.9) + 1.2, holds="crowbar", seed=6)
+    cat = AnimalSpec("cat", -2.0, 7.6, 1.0, seed=2)
     return SceneSpec("drive", "dusk", camera, (person,), (van,), (cat,), seed=2_000_003)
 
 

@@ -153,7 +153,7 @@ def _levels(
 ) -> list[Float]:
     """The light that reaches each pixel: one (h, w) array a channel."""
     nx, ny, nz = surfaces.normal
-    contact = 1 - np.float32(0.55) * _shadow(surfaces, None, blur=3.5, top=0.9)
+    contact = 1 - np.float32(0.65) * _shadow(surfaces, None, blur=3.0, top=1.1)
     dome = (np.float32(0.68) + np.float32(0.32) * ny) * contact
     azimuth, elevation = float(rng.uniform(-math.pi, math.pi)), float(rng.uniform(*sky.elevation))
     towards = np.array(

@@ -13,7 +13,7 @@ from training.scenes.canvas import NEAR_M, Canvas, Paint
 from training.scenes.clutter import draw_clutter
 from training.scenes.fronts import front, lit_window
 from training.scenes.layout import Area, Ground, LampSpot, Layout, Opening, Wall, layout_of
-from training.scenes.surfaces import PERIODS, RGB, SIDE, repeated, surface
+from training.scenes.surfaces import PERIODS, RGB, SIDE, halved, repeated
 
 #: Share of the lamps and windows that are lit, by light.
 LAMPS_LIT = {"day": 0.0, "dusk": 0.8, "night": 1.0, "rain": 0.35, "infrared": 0.15}
@@ -78,14 +78,14 @@ def _pave(canvas: Canvas, ground: Ground) -> None:
     rows = np.flatnonzero((z >= ground.z1) & (z < ground.z2) & (reach > NEAR_M))
     if not len(rows):
         return
-    texture = surface(ground.surface, ground.variant) * np.array(ground.colour, np.float32)
     scales = reach / view.focal  # metres a pixel across
     levels = np.clip(np.round(np.log2(np.maximum(scales[rows] * SIDE / PERIODS[ground.surface], 1.0))), 0, 6).astype(
         int
     )
     for level in np.unique(levels):
         band = rows[levels == level]
-        _pave_band(canvas, ground, _smaller(texture, int(level)), band[0], band[-1] + 1, reach, z)
+        texture = halved(ground.surface, ground.variant, int(level))
+        _pave_band(canvas, ground, texture, band[0], band[-1] + 1, reach, z)
 
 
 def _rows(view: Camera) -> tuple[Float, Float]:
@@ -93,11 +93,6 @@ def _rows(view: Camera) -> tuple[Float, Float]:
     v = ((np.arange(view.height) + 0.5 - view.height / 2) / view.focal).astype(np.float32)
     down, ahead = view.down, view.forward
     return -(ahead[1] + v * down[1]), ahead[2] + v * down[2]
-
-
-def _smaller(texture: Float, level: int) -> Float:
-    side = max(SIDE >> level, 2)
-    return texture if level == 0 else cv2.resize(texture, (side, side), interpolation=cv2.INTER_AREA)
 
 
 def _pave_band(canvas: Canvas, ground: Ground, texture: Float, top: int, bottom: int, reach: Float, z: Float) -> None:
@@ -111,7 +106,8 @@ def _pave_band(canvas: Canvas, ground: Ground, texture: Float, top: int, bottom:
     x = (np.arange(left, right, dtype=np.float32) + 0.5 - centre)[None, :] * scale[:, None]
     per_metre = len(texture) / PERIODS[ground.surface]
     rows = np.broadcast_to((z[top:bottom].astype(np.float32) * per_metre)[:, None], x.shape)
-    colour = cv2.remap(texture, x * per_metre, np.ascontiguousarray(rows), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    shown = cv2.remap(texture, x * per_metre, np.ascontiguousarray(rows), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    colour = shown.reshape(*x.shape, -1) * np.array(ground.colour, np.float32)
     here = (slice(top, bottom), slice(left, right))
     depth = np.broadcast_to(reach[top:bottom].astype(np.float32)[:, None], x.shape)
     if (ground.x1 / scale).max() + centre <= left and (ground.x2 / scale).min() + centre >= right:

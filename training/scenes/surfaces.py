@@ -45,6 +45,16 @@ def surface(name: str, variant: int) -> Float:
     return texture
 
 
+@lru_cache(maxsize=len(PERIODS) * VARIANTS * 7)
+def halved(name: str, variant: int, times: int) -> Float:
+    """A surface's square with its sides halved that many times, at most to 2 pixels."""
+    side = max(SIDE >> times, 2)
+    square = surface(name, variant)
+    small = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA).reshape(side, side, -1)
+    small.setflags(write=False)
+    return small
+
+
 def repeated(name: str, variant: int, size_m: tuple[float, float], per_metre: float) -> Float:
     """A surface laid over (width, height) metres, at so many pixels a metre: (h, w, 1) or (h, w, 3)."""
     square = surface(name, variant)
