@@ -287,7 +287,7 @@ def test_a_model_that_cannot_be_loaded_is_refused_with_its_reason(children: Chil
 
 
 def test_jobs_and_reports_survive_the_way_to_the_child_and_back(children: Children) -> None:
-    given = {"variables": {"x": ("X_PATH", "y")}, "weights": "sample", "samples_dir": Path("/samples")}
+    given: dict[str, Any] = {"variables": {"x": ("X_PATH", "y")}, "weights": "sample", "samples_dir": Path("/samples")}
     job = ProbeJob.of(REID, replace(children.options, concurrency=2, **given), batch=8)
     told = ProbeJob.from_json(job.to_json())
     assert told.adapter_class() is REID

@@ -358,11 +358,12 @@ def test_what_is_loaded_says_where_it_comes_from(model: str, networks: Path, tmp
         tmp_path / "gone", weights="sample", samples_dir=networks, engines=(NumbersEngine(),), precision="f32"
     )
     loaded = load(adapter, sampled)
-    assert (loaded.weights, loaded.notes) == ("sample", ())
+    assert loaded.weights == "sample"
+    assert not any("sample" in note for note in loaded.notes)
     sampled.paths[model] = given_path
     loaded = load(adapter, sampled)
     assert loaded.weights == "custom"
-    assert loaded.notes == (f"sample weights were asked for; {model} uses those that a given path names",)
+    assert f"sample weights were asked for; {model} uses those that a given path names" in loaded.notes
 
 
 @pytest.mark.parametrize("model", OUTPUTS)

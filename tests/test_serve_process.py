@@ -287,7 +287,11 @@ def test_a_key_is_asked_for_and_opens(models: Path, cache: Path) -> None:
 
 def test_a_fresh_machine_is_served_with_sample_weights_and_told_so(cache: Path, tmp_path: Path) -> None:
     samples = write_samples(tmp_path / "samples", ["pose_estimator"])
-    fresh = {"HEARTHWATCH_MODELS_DIR": "", "XDG_CACHE_HOME": str(tmp_path), "HEARTHWATCH_SAMPLES_DIR": str(samples)}
+    fresh: dict[str, Any] = {
+        "HEARTHWATCH_MODELS_DIR": "",
+        "XDG_CACHE_HOME": str(tmp_path),
+        "HEARTHWATCH_SAMPLES_DIR": str(samples),
+    }
     with server_process(tmp_path, cache, **fresh) as served, served.client() as client:
         told = "\n".join(served.lines)
         assert "pose_estimator.onnx (sample weights)" in told
