@@ -47,7 +47,8 @@ _UPPERS: Mapping[str, float] = {
     "t-shirt": 0.20, "shirt": 0.14, "sweater": 0.14, "jacket": 0.20, "hoodie": 0.14, "coat": 0.12, "hi-vis vest": 0.06,
 }  # fmt: skip
 _PATTERNS: Mapping[str, float] = {
-    "plain": 0.36, "striped": 0.16, "pinstriped": 0.07, "checked": 0.12, "two-tone": 0.13, "banded": 0.08, "logo": 0.08,
+    "plain": 0.30, "striped": 0.15, "pinstriped": 0.07, "checked": 0.12, "two-tone": 0.11, "banded": 0.08, "logo": 0.10,
+    "dotted": 0.04, "camouflage": 0.03,
 }  # fmt: skip
 _LOWERS: Mapping[str, float] = {"trousers": 0.42, "jeans": 0.28, "shorts": 0.14, "skirt": 0.10, "leggings": 0.06}
 _HATS: Mapping[str, float] = {"": 0.55, "cap": 0.17, "beanie": 0.12, "hat": 0.05, "helmet": 0.05, "headscarf": 0.06}
@@ -81,6 +82,8 @@ class Garment:
         """Such as "red jacket" or "white and blue striped t-shirt"."""
         if self.pattern in {"plain", "logo", "banded"}:
             return f"{self.name} {self.kind}"
+        if self.pattern == "camouflage":
+            return f"camouflage {self.kind}"
         pattern = "" if self.pattern == "two-tone" else f" {self.pattern.removeprefix('pin')}"
         return f"{self.name} and {self.second_name}{pattern} {self.kind}"
 

@@ -6,7 +6,7 @@ is flesh. Small features of the face are drawn only where they are large enough 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,29 +14,31 @@ import numpy as np
 from hearthwatch.vision.image import Float
 from training.scenes import props
 from training.scenes.canvas import Canvas, Paint
+from training.scenes.cloths import cloth_of
 from training.scenes.looks import Colour, Garment, Look, look_of
-from training.scenes.shapes import block, ring, tube
-from training.scenes.skeleton import Skeleton, pose_of, stand_up
+from training.scenes.postures import pose_of
+from training.scenes.shapes import Ring, block, tube
+from training.scenes.skeleton import HALF_HIPS, Skeleton, stand_up
 from training.scenes.spec import WEAPONS, PersonSpec
 
 #: A torso from the crotch to the neck: how far up (0 hips, 1 shoulders), half its width, half its depth, how far ahead.
 _TORSO = np.array(
     [
         (-0.26, 0.074, 0.050, -0.004),
-        (-0.10, 0.093, 0.064, -0.006),
-        (0.05, 0.098, 0.066, -0.006),
+        (-0.10, 0.098, 0.064, -0.006),
+        (0.05, 0.103, 0.067, -0.006),
         (0.25, 0.091, 0.060, 0.000),
         (0.45, 0.084, 0.056, 0.004),
         (0.70, 0.096, 0.063, 0.004),
-        (0.88, 0.107, 0.059, 0.000),
-        (1.00, 0.098, 0.047, -0.002),
-        (1.07, 0.060, 0.038, -0.004),
-        (1.13, 0.036, 0.034, -0.004),
+        (0.88, 0.104, 0.058, 0.000),
+        (1.00, 0.092, 0.046, -0.002),
+        (1.06, 0.052, 0.036, -0.004),
     ],
     np.float32,
 )
 _HEMS = {"jacket": -0.20, "hoodie": -0.16, "coat": -0.16, "sweater": -0.10, "hi-vis vest": -0.16, "shirt": -0.10}
 _LOOSE = {"jacket": 1.14, "hoodie": 1.13, "coat": 1.14, "sweater": 1.07, "hi-vis vest": 1.12, "shirt": 1.04}
+_HEIGHTS = (0.25, 0.50, 0.72, 0.90, 1.0, 1.06)
 _SIDES = (("left", 1.0), ("right", -1.0))
 #: Faces whose head is smaller than this many pixels of the buffers have no features.
 _FACE_PX = 11.0
@@ -63,7 +65,7 @@ def draw_person(canvas: Canvas, spec: PersonSpec) -> DrawnPerson:
     """Draw somebody with what is held, carried and sat upon."""
     look = look_of(spec.identity)
     skeleton = stand_up(pose_of(spec), look.stature, x=spec.x, z=spec.z, yaw=spec.yaw)
-    body = _Body(canvas, skeleton, look, canvas.owner())
+    body = _Body(canvas, skeleton, look, spec.identity, canvas.owner())
     body.draw()
     rng = np.random.default_rng([0xB0D1, spec.seed])
     held = props.draw_held(canvas, skeleton, spec.holds, rng) if spec.holds else None
@@ -81,6 +83,7 @@ class _Body:
     canvas: Canvas
     skeleton: Skeleton
     look: Look
+    identity: int
     owner: int
 
     def draw(self) -> None:
@@ -111,12 +114,12 @@ class _Body:
         for side, _ in _SIDES:
             hip, knee, ankle = f"{side}_hip", f"{side}_knee", f"{side}_ankle"
             if look.lower.kind in {"shorts", "skirt"}:
-                self._segment(hip, knee, (0.0, 1.0), (0.050 * g, 0.032 * g), skin)
+                self._segment(hip, knee, (0.0, 1.0), (0.046 * g, 0.032 * g), skin)
                 self._calf(knee, ankle, g, skin)
                 if look.lower.kind == "shorts":
-                    self._segment(hip, knee, (0.0, 0.74), (0.056 * g, 0.047 * g), cloth)
+                    self._segment(hip, knee, (0.0, 0.74), (0.049 * g, 0.046 * g), cloth)
             else:
-                self._segment(hip, knee, (0.0, 1.0), (0.055 * g, 0.036 * g * tight), cloth)
+                self._segment(hip, knee, (0.0, 1.0), (0.048 * g, 0.035 * g * tight), cloth)
                 if look.lower.kind == "leggings":
                     self._calf(knee, ankle, g, cloth)
                 else:
@@ -125,9 +128,9 @@ class _Body:
                     self._side_stripe(side, tight * g)
             self._shoe(side)
         if look.lower.kind == "skirt":
-            self._skirt(0.92, 0.062, look.lower.colour)
+            self._skirt(0.92, 0.062, look.lower)
         if look.upper.kind == "coat":
-            self._skirt(0.62, 0.060, look.upper.colour)
+            self._skirt(0.62, 0.060, look.upper)
 
     def _calf(self, knee: str, ankle: str, g: float, paint: Paint) -> None:
         self._segment(knee, ankle, (0.0, 0.32), (0.031 * g, 0.034 * g), paint)
@@ -151,7 +154,7 @@ class _Body:
         if shoes.kind == "boots":
             self._segment(f"{side}_ankle", f"{side}_knee", (0.0, 0.38), (0.030, 0.036), paint)
 
-    def _skirt(self, share: float, radius: float, colour: Colour) -> None:
+    def _skirt(self, share: float, radius: float, garment: Garment) -> None:
         """From the hips over both thighs, down to a share of them."""
         s, g, frame = self.skeleton.stature, self.look.girth, self.skeleton.hips
         rings = []
@@ -167,76 +170,58 @@ class _Body:
             apart = left - right
             across = abs(float(apart @ frame[0])) / 2 + radius * (0.8 + 0.3 * part) * g * s
             deep = abs(float(apart @ ahead)) / 2 + radius * (1.05 + 0.25 * part) * g * s
-            rings.append(ring((left + right) / 2, across * frame[0], deep * ahead))
-        tube(self.canvas, rings, _cloth(colour), self.owner)
+            rings.append(Ring.of((left + right) / 2, across * frame[0], deep * ahead))
+        self._cloth_tube(rings, garment, (0.0, 0.6))
 
     # Torso
 
-    def _rings(self, heights: Sequence[float], loose: float) -> list[Float]:
-        """Rings of the torso; between hips and chest they follow the bend of the spine."""
+    def _rings(self, heights: Sequence[float], loose: Sequence[float], *, hangs: bool = False) -> list[Ring]:
+        """Rings of the torso; between hips and chest they follow the bend of the spine, or hang from the hips."""
         s, look = self.skeleton.stature, self.look
         pelvis, top = self._at("pelvis"), self._at("shoulders")
         hips, chest, length = self.skeleton.hips, self.skeleton.chest, float(np.linalg.norm(top - pelvis))
         rings = []
-        for height in heights:
-            width, depth, ahead = (float(np.interp(height, _TORSO[:, 0], _TORSO[:, i])) for i in (1, 2, 3))
+        for height, wider in zip(heights, loose, strict=True):
+            level = max(height, 0.05) if hangs else height
+            width, depth, ahead = (float(np.interp(level, _TORSO[:, 0], _TORSO[:, i])) for i in (1, 2, 3))
             blend = float(np.clip((height + 0.1) / 0.6, 0.0, 1.0))
             left, front = ((1 - blend) * hips[i] + blend * chest[i] for i in (0, 2))
-            left, front = left / np.linalg.norm(left), front / np.linalg.norm(front)
+            left = left / np.linalg.norm(left)
+            front = front - float(front @ left) * left
+            front = front / np.linalg.norm(front)
             broad = 1 + (look.broad - 1) * float(np.clip((height - 0.3) * 2, 0.0, 1.0))
             up = hips[1] if height < 0 else (top - pelvis) / length
             centre = pelvis + height * length * up + ahead * s * front
-            grown = loose * (1 + (look.girth - 1) * (1.2 if 0.0 < height < 0.6 else 0.8))
-            rings.append(ring(centre, width * broad * grown * s * left, depth * grown**1.3 * s * front))
+            grown = wider * (1 + (look.girth - 1) * (1.2 if 0.0 < height < 0.6 else 0.8))
+            # Bones do not grow with the flesh around them.
+            half = HALF_HIPS + (width - HALF_HIPS) * grown if level < 1 else width
+            rings.append(Ring.of(centre, half * broad * s * left, depth * grown**1.2 * s * front))
         return rings
 
     def _torso(self) -> None:
-        look = self.look
-        tube(self.canvas, self._rings((-0.26, -0.10, 0.05, 0.30), 1.0), _cloth(look.lower.colour), self.owner)
-        hem, loose = _HEMS.get(look.upper.kind, -0.04), _LOOSE.get(look.upper.kind, 1.03)
-        heights, paint = _pattern(look.upper, hem)
-        tube(self.canvas, self._rings(heights, loose), paint, self.owner)
-        for side, _ in _SIDES:
-            self._limb(
-                self._at(f"{side}_shoulder"),
-                self._at("shoulders") * 0.6 + self._at(f"{side}_shoulder") * 0.4,
-                (0.036 * loose * look.girth**0.5, 0.036 * loose),
-                self._sleeve if look.sleeves or look.upper.kind != "t-shirt" else _skin(look.skin),
-            )
-        self._chest_details(loose)
+        look, upper = self.look, self.look.upper
+        hem, loose = _HEMS.get(upper.kind, -0.04), _LOOSE.get(upper.kind, 1.04)
+        lower = self._rings((-0.26, -0.12, hem + 0.08, 0.16), (1.0, 1.0, 0.97, 0.92))
+        tube(self.canvas, lower, _cloth(look.lower.colour), self.owner)
+        heights = (hem, *_HEIGHTS)
+        self._cloth_tube(self._rings(heights, [loose] * len(heights), hangs=True), upper)
+        chest, s = self.skeleton.chest, self.skeleton.stature
+        sleeve = self._sleeve if look.sleeves or upper.kind != "t-shirt" else _skin(look.skin)
+        for side, sign in _SIDES:  # from the shoulder up to the neck
+            neck = self._at("shoulders") + s * (sign * 0.034 * chest[0] + 0.006 * chest[1])
+            self._limb(self._at(f"{side}_shoulder"), neck, (0.034 * loose * look.girth**0.5, 0.030), sleeve)
+        if upper.kind in {"jacket", "hoodie", "coat", "shirt"}:
+            neck = self._at("shoulders") + 0.020 * s * chest[1]
+            self._limb(neck + 0.012 * s * chest[0], neck - 0.012 * s * chest[0], (0.035, 0.035), self._sleeve)
+
+    def _cloth_tube(self, rings: Sequence[Ring], garment: Garment, heights: tuple[float, float] = (0.0, 1.0)) -> None:
+        cloth = cloth_of(garment, self.identity)
+        tube(self.canvas, rings, Paint((0.5, 0.5, 0.5), grain=0.06), self.owner, cloth=cloth, heights=heights)
 
     @property
     def _sleeve(self) -> Paint:
         upper = self.look.upper
         return _cloth(self.look.lower.colour if upper.kind == "hi-vis vest" else upper.colour)
-
-    def _front(self, height: float, loose: float, aside: float = 0.0) -> Float:
-        """A point on the front of the torso."""
-        face = self._rings((height,), loose)[0]
-        middle, front = face.mean(axis=0), (face[0] + face[-1]) / 2
-        left = self.skeleton.chest[0] * self.skeleton.stature * aside
-        return np.asarray(middle + 1.02 * (front - middle) + left, np.float32)
-
-    def _chest_details(self, loose: float) -> None:
-        upper = self.look.upper
-        s, chest = self.skeleton.stature, self.skeleton.chest
-        if upper.kind in {"jacket", "hoodie", "coat", "shirt"}:
-            neck = self._at("shoulders") + 0.020 * s * chest[1]
-            self._limb(neck + 0.014 * s * chest[0], neck - 0.014 * s * chest[0], (0.036, 0.036), self._sleeve)
-        if upper.kind in {"jacket", "coat", "hi-vis vest"}:
-            zip_paint = _cloth(_dimmed(upper.colour, 0.45))
-            low, middle, high = (self._front(height, loose) for height in (_HEMS[upper.kind] + 0.06, 0.5, 0.98))
-            self._limb(low, middle, (0.0045, 0.0045), zip_paint)
-            self._limb(middle, high, (0.0045, 0.0045), zip_paint)
-        if upper.pattern == "logo":
-            for sign in (1.0, -1.0):  # on the chest and, larger, on the back
-                centre = self._front(0.74, loose) if sign > 0 else self._at("shoulders") - 0.24 * 0.288 * s * chest[1]
-                centre = centre if sign > 0 else centre - 0.070 * loose * self.look.girth * s * chest[2]
-                half = 0.030 if sign > 0 else 0.042
-                corners = [
-                    centre + s * half * (a * chest[0] + b * chest[1]) for a, b in ((-1, 1), (1, 1), (1, -1), (-1, -1))
-                ]
-                self.canvas.face(np.array(corners, np.float32), _cloth(upper.second), self.owner)
 
     # Arms
 
@@ -277,8 +262,8 @@ class _Body:
         self._limb(wrist, hand, (0.014, 0.020), paint)
         along = (hand - wrist) * 0.55
         self._limb(hand, hand + along, (0.018, 0.011), paint)
-        thumb = np.cross(self.skeleton.chest[0], along)
-        self._limb(hand, hand + 0.4 * along + 0.6 * thumb, (0.010, 0.008), paint)
+        thumb = np.asarray(hand + 0.4 * along + 0.6 * np.cross(self.skeleton.chest[0], along), np.float32)
+        self._limb(hand, thumb, (0.010, 0.008), paint)
 
     # Head
 
@@ -305,6 +290,7 @@ class _Body:
         look, skin = self.look, _skin(self.look.skin)
         self._limb(self._at("neck"), self._skull(0, 0.085, -0.006), (0.034, 0.031), skin)
         self._bar((0, 0.132, 0.003), (0, 0.082, 0.020), (0.050, 0.035), skin)
+        self._bar((0, 0.118, 0.052), (0, 0.101, 0.060), (0.006, 0.010), _skin(_dimmed(look.skin, 0.85)))
         depth = float(self.canvas.view.to_camera(self._at("head")[None])[0, 2])
         if 0.12 * look.stature * self.canvas.view.focal / max(depth, 0.3) >= _FACE_PX:
             self._face()
@@ -316,13 +302,12 @@ class _Body:
 
     def _face(self) -> None:
         look = self.look
-        skin, dark = _skin(_dimmed(look.skin, 0.80)), _flat(_dimmed(look.hair, 0.6))
+        dark = _flat(_dimmed(look.hair, 0.6))
         for side in (1, -1):
             self._ball((side * 0.051, 0.115, 0.002), 0.0105, _skin(look.skin))
             self._ball((side * 0.018, 0.119, 0.0465), 0.0085, _flat((0.85, 0.84, 0.82)))
             self._ball((side * 0.018, 0.119, 0.0515), 0.0052, _flat((0.08, 0.06, 0.05)))
             self._bar((side * 0.009, 0.133, 0.052), (side * 0.028, 0.132, 0.045), (0.0035, 0.003), dark)
-        self._bar((0, 0.118, 0.052), (0, 0.101, 0.060), (0.006, 0.010), skin)
         if look.beard:
             self._bar((0, 0.074, 0.025), (0, 0.090, 0.012), (0.035, 0.044), _flat(look.hair, 0.2))
             self._bar((-0.016, 0.090, 0.050), (0.016, 0.090, 0.050), (0.006, 0.006), _flat(look.hair, 0.2))
@@ -376,8 +361,8 @@ class _Body:
         if kind == "cap":
             self._brim((0.040, 0.036), (0.030, 0.105), 0.152, paint)
         elif kind == "hat":
-            rim = ring(self._skull(0, 0.156, 0), *(0.088 * look.stature * self.skeleton.skull[i] for i in (0, 2)))
-            self.canvas.face(rim, paint, self.owner)
+            axes = 0.088 * look.stature * self.skeleton.skull
+            self.canvas.face(Ring(self._skull(0, 0.156, 0), axes[0], axes[2]).points, paint, self.owner)
             self._bar((0, 0.160, 0), (0, 0.186, 0), (0.050, 0.040), paint)
             self._bar((0, 0.161, 0), (0, 0.166, 0), (0.051, 0.050), _cloth(look.hat.second))
         elif kind == "beanie":
@@ -436,24 +421,3 @@ def _flat(colour: Colour, grain: float = 0.03, *, gloss: float = 0.0) -> Paint:
 
 def _dimmed(colour: Colour, factor: float) -> Colour:
     return (colour[0] * factor, colour[1] * factor, colour[2] * factor)
-
-
-def _pattern(garment: Garment, hem: float) -> tuple[list[float], Paint | Callable[[int, int], Paint]]:
-    """The heights at which a garment changes, and its paint between them."""
-    first, second = _cloth(garment.colour), _cloth(garment.second)
-    plain = [hem, 0.22, 0.50, 0.72, 0.90, 1.0, 1.06]
-    if garment.pattern == "striped":
-        heights = [hem + (1.06 - hem) * i / 11 for i in range(12)]
-        return heights, lambda i, _: second if i % 2 else first
-    if garment.pattern == "pinstriped":
-        return plain, lambda _, j: second if j % 2 else first
-    if garment.pattern == "checked":
-        heights = [hem + (1.06 - hem) * i / 9 for i in range(10)]
-        return heights, lambda i, j: second if (i + j) % 2 else first
-    if garment.pattern == "two-tone":
-        return plain, lambda i, _: second if i < 2 else first
-    if garment.pattern == "banded":
-        heights = [hem, 0.14, 0.26, 0.56, 0.70, 0.90, 1.0, 1.06]
-        both = garment.kind == "hi-vis vest"
-        return heights, lambda i, _: second if i == 3 or (both and i == 1) else first
-    return plain, first

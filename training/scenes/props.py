@@ -15,7 +15,7 @@ import numpy as np
 from hearthwatch.vision.image import Float
 from training.scenes.canvas import Canvas, Paint
 from training.scenes.looks import Colour
-from training.scenes.shapes import block, ring
+from training.scenes.shapes import Ring, block
 from training.scenes.skeleton import Skeleton
 
 #: Words for what is no weapon.
@@ -49,7 +49,7 @@ class Grip:
         return np.asarray(math.cos(a) * self.thumb + math.sin(a) * self.arm, np.float32)
 
 
-def grip_of(skeleton: Skeleton, hand: str = "right") -> Grip:
+def grip_of(skeleton: Skeleton, hand: str) -> Grip:
     """How a hand of a skeleton holds."""
     point, elbow = skeleton.joints[f"{hand}_hand"], skeleton.joints[f"{hand}_elbow"]
     arm = _unit(point - elbow)
@@ -61,13 +61,13 @@ def grip_of(skeleton: Skeleton, hand: str = "right") -> Grip:
 
 
 def draw_held(canvas: Canvas, skeleton: Skeleton, thing: str, rng: np.random.Generator) -> int:
-    """Draw a thing in the right hand; returns its owner number.
+    """Draw a thing in the holding hand; returns its owner number.
 
     Raises:
         KeyError: a word that is neither a weapon nor in HARMLESS.
     """
     draw, owner = _HELD[thing], canvas.owner()
-    draw(_Brush(canvas, owner), grip_of(skeleton), rng)
+    draw(_Brush(canvas, owner), grip_of(skeleton, skeleton.hand), rng)
     return owner
 
 
@@ -86,7 +86,9 @@ def draw_box(canvas: Canvas, skeleton: Skeleton, rng: np.random.Generator) -> in
         float(rng.uniform(0.2, 0.42)),
         float(rng.uniform(0.24, 0.4)),
     )
-    centre = (left + right) / 2 + (size[2] / 2 - 0.06) * axes[2] + (size[1] / 2 - 0.12) * axes[1]
+    centre = (left + right) / 2 + (size[1] / 2 - 0.12) * axes[1]
+    belly = 0.085 * skeleton.stature + size[2] / 2
+    centre = centre + (belly - float((centre - skeleton.joints["shoulders"]) @ axes[2])) * axes[2]
     shade = float(rng.uniform(0.75, 1.2))
     colour = (_CARDBOARD[0] * shade, _CARDBOARD[1] * shade, _CARDBOARD[2] * shade)
     block(canvas, centre.astype(np.float32), axes, size, Paint(colour, grain=0.05), owner)
@@ -107,9 +109,8 @@ def draw_seat(canvas: Canvas, skeleton: Skeleton, yaw: float, rng: np.random.Gen
     spot = np.array([pelvis[0], 0.0, pelvis[2]], np.float32) + 0.06 * frame[2]
     kind = SEATS[int(rng.integers(len(SEATS)))]
     shade = rng.uniform(0.15, 0.75)
-    paint = Paint(
-        (float(shade), float(shade * rng.uniform(0.75, 1.0)), float(shade * rng.uniform(0.5, 1.0))), grain=0.06
-    )
+    green, blue = shade * rng.uniform(0.75, 1.0), shade * rng.uniform(0.5, 1.0)
+    paint = Paint((float(shade), float(green), float(blue)), grain=0.06)
     brush = _Brush(canvas, owner)
     if kind == "crate":
         width = float(rng.uniform(0.4, 0.55))
@@ -219,12 +220,12 @@ def _crowbar(brush: _Brush, grip: Grip, rng: np.random.Generator) -> None:
     bend = _turned(grip.side, way, float(rng.uniform(30, 150)))  # the side to which the claw turns
     start = grip.point - 0.14 * way
     neck = grip.point + 0.46 * way
-    brush.rod(start, neck, (0.0145, 0.0145), steel)
+    brush.rod(start, neck, (0.016, 0.016), steel)
     brush.rod(start, start - 0.07 * way - 0.025 * bend, (0.0145, 0.009), bare)
     last = neck
     for degrees in (20, 60, 100, 140, 165):  # a hook of about a hand's width
         a = math.radians(degrees)
-        following = last + 0.042 * (math.cos(a) * way + math.sin(a) * bend)
+        following = np.asarray(last + 0.042 * (math.cos(a) * way + math.sin(a) * bend), np.float32)
         brush.rod(last, following, (0.0145, 0.0145 if degrees < 140 else 0.009), steel if degrees < 130 else bare)
         last = following
 
@@ -268,8 +269,8 @@ def _umbrella(brush: _Brush, grip: Grip, rng: np.random.Generator) -> None:
     top = grip.point + 0.80 * up
     brush.rod(grip.point - 0.10 * up, top, (0.008, 0.008), _BLACK)
     across = _unit(np.cross(up, np.array([0, 0, 1], np.float32)))
-    rim = ring(top - 0.20 * up, 0.52 * across, 0.52 * np.cross(across, up))
-    shoulder = ring(top - 0.06 * up, 0.30 * across, 0.30 * np.cross(across, up))
+    rim = Ring(top - 0.20 * up, 0.52 * across, 0.52 * np.cross(across, up)).points
+    shoulder = Ring(top - 0.06 * up, 0.30 * across, 0.30 * np.cross(across, up)).points
     for here in range(len(rim)):
         there = (here + 1) % len(rim)
         brush.sheet([rim[here], rim[there], shoulder[there], shoulder[here]], cloth)
@@ -310,7 +311,8 @@ def _keys(brush: _Brush, grip: Grip, rng: np.random.Generator) -> None:
 def _leash(brush: _Brush, grip: Grip, rng: np.random.Generator) -> None:
     shade = rng.uniform(0.05, 0.7, 3)
     paint = Paint((float(shade[0]), float(shade[1]), float(shade[2])))
-    level = _unit(np.array([grip.thumb[0], 0, grip.thumb[2]], np.float32) + rng.normal(0, 0.3, 3) * (1, 0, 1))
+    stray = np.array([rng.normal(0, 0.3), 0, rng.normal(0, 0.3)], np.float32)
+    level = _unit(np.array([grip.thumb[0], 0, grip.thumb[2]], np.float32) + stray)
     end = grip.point + float(rng.uniform(0.8, 1.5)) * level
     end[1] = float(rng.uniform(0.15, 0.4))
     middle = (grip.point + end) / 2
