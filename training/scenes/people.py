@@ -105,6 +105,11 @@ class _Body:
         start, end = self._at(a), self._at(b)
         self._limb(start + part[0] * (end - start), start + part[1] * (end - start), radii, paint)
 
+    def _shows(self, frame: Float) -> bool:
+        """Whether the camera sees anything of a frame's front."""
+        way = self.canvas.view.position - self._at("head")
+        return float(frame[2] @ way) > -0.4 * float(np.linalg.norm(way))
+
     # Legs
 
     def _legs(self) -> None:
@@ -114,12 +119,12 @@ class _Body:
         for side, _ in _SIDES:
             hip, knee, ankle = f"{side}_hip", f"{side}_knee", f"{side}_ankle"
             if look.lower.kind in {"shorts", "skirt"}:
-                self._segment(hip, knee, (0.0, 1.0), (0.046 * g, 0.032 * g), skin)
+                self._segment(hip, knee, (0.0, 1.0), (0.042 * g, 0.032 * g), skin)
                 self._calf(knee, ankle, g, skin)
                 if look.lower.kind == "shorts":
-                    self._segment(hip, knee, (0.0, 0.74), (0.049 * g, 0.046 * g), cloth)
+                    self._segment(hip, knee, (0.0, 0.74), (0.045 * g, 0.046 * g), cloth)
             else:
-                self._segment(hip, knee, (0.0, 1.0), (0.048 * g, 0.035 * g * tight), cloth)
+                self._segment(hip, knee, (0.0, 1.0), (0.044 * g, 0.035 * g * tight), cloth)
                 if look.lower.kind == "leggings":
                     self._calf(knee, ankle, g, cloth)
                 else:
@@ -204,7 +209,7 @@ class _Body:
         lower = self._rings((-0.26, -0.12, hem + 0.08, 0.16), (1.0, 1.0, 0.97, 0.92))
         tube(self.canvas, lower, _cloth(look.lower.colour), self.owner)
         heights = (hem, *_HEIGHTS)
-        self._cloth_tube(self._rings(heights, [loose] * len(heights), hangs=True), upper)
+        self._cloth_tube(self._rings(heights, [loose + 0.05, *[loose] * len(_HEIGHTS)], hangs=True), upper)
         chest, s = self.skeleton.chest, self.skeleton.stature
         sleeve = self._sleeve if look.sleeves or upper.kind != "t-shirt" else _skin(look.skin)
         for side, sign in _SIDES:  # from the shoulder up to the neck
@@ -292,7 +297,8 @@ class _Body:
         self._bar((0, 0.132, 0.003), (0, 0.082, 0.020), (0.050, 0.035), skin)
         self._bar((0, 0.118, 0.052), (0, 0.101, 0.060), (0.006, 0.010), _skin(_dimmed(look.skin, 0.85)))
         depth = float(self.canvas.view.to_camera(self._at("head")[None])[0, 2])
-        if 0.12 * look.stature * self.canvas.view.focal / max(depth, 0.3) >= _FACE_PX:
+        size = 0.12 * look.stature * self.canvas.view.focal / max(depth, 0.3)
+        if size >= _FACE_PX and self._shows(self.skeleton.skull):
             self._face()
         covered = look.hood or (look.hat is not None and look.hat.kind == "headscarf")
         if not covered:
@@ -389,7 +395,7 @@ class _Body:
             pocket = centre + s * (-0.05 * chest[1] - 0.048 * chest[2])
             pocket_paint = _cloth(bag.second if bag.pattern == "two-tone" else _dimmed(bag.colour, 0.7))
             block(self.canvas, pocket, chest, (0.12 * s, 0.10 * s, 0.03 * s), pocket_paint, self.owner)
-            for _, side in _SIDES:
+            for _, side in _SIDES if self._shows(chest) else ():
                 high = shoulders + s * (side * 0.058 * chest[0] + 0.022 * chest[1])
                 front = shoulders + s * (side * 0.066 * chest[0] - 0.05 * chest[1] + ahead * chest[2])
                 low = shoulders + s * (side * 0.088 * chest[0] - 0.16 * chest[1] + 0.03 * chest[2])
