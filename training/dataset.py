@@ -2,12 +2,11 @@
 
 A set of scenes is a folder of shards: `00012.npy` holds the pictures, `00012.json` what is true of them. A shard's
 JSON is written last and in one step, so a kill at any moment costs the shards that were being drawn and nothing else.
-The folder's name carries a digest of the renderer's source: other drawings are another set.
+The folder's name carries the renderer's version: other drawings are another set.
 """
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 from bisect import bisect_right
@@ -25,11 +24,12 @@ from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import UInt8
 from training.progress import Progress
 from training.scenes.labels import Animal, Person, Plate, RenderedScene, Thing, Vehicle, Weapon
+from training.version import version_of
 
 #: Where each split's seeds begin. Tests draw from TEST alone, and no training ever sees it.
 TRAIN, VALIDATION, TEST = 0, 1_000_000, 2_000_000
 SHARD = 40
-_RENDERER = Path(__file__).parent / "scenes"
+_RENDERER = "training.scenes.draw"
 T = TypeVar("T", bound=Thing)
 
 
@@ -118,7 +118,7 @@ def scenes(wanted: SceneSet, folder: Path, *, processes: int, progress: Progress
         progress: shows how far it is.
     """
     width, height = wanted.kept
-    home = folder / f"{wanted.name}-{renderer_digest()}-{width}x{height}"
+    home = folder / f"{wanted.name}-{version_of(_RENDERER)}-{width}x{height}"
     home.mkdir(parents=True, exist_ok=True)
     ends = range(wanted.first, wanted.first + wanted.count, SHARD)
     shards = {number: range(seed, min(seed + SHARD, ends.stop)) for number, seed in enumerate(ends)}
@@ -131,15 +131,6 @@ def scenes(wanted: SceneSet, folder: Path, *, processes: int, progress: Progress
 def held_out(folder: Path = FOLDER, processes: int = 2) -> Scenes:
     """The scenes that networks are measured on."""
     return scenes(HELD_OUT, folder, processes=processes)
-
-
-def renderer_digest() -> str:
-    """Twelve digits that change with the renderer's source."""
-    digest = hashlib.sha256()
-    for path in sorted(_RENDERER.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(path.relative_to(_RENDERER).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def stored(scene: RenderedScene, kept: tuple[int, int]) -> StoredScene:
