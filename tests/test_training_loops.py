@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ class Slope:
             self.network.weight += 1
         return 0.0
 
-    def run(self, workplace: Workplace, steps: int = 6) -> dict[str, torch.Tensor]:
+    def run(self, workplace: Workplace, steps: int = 6) -> dict[str, Any]:
         path = run(workplace, title="", steps=steps, network=self.network, parts={}, step=self.step)
         return load_tensors(path)
 

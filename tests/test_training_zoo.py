@@ -14,7 +14,7 @@ from rich.console import Console
 from training import zoo as zoo_module
 from training.__main__ import each, main, names
 from training.augment import EXACT, ROOM, USUAL, varied, with_room
-from training.cards import WARNING, imagenet_input, model_card, write_card
+from training.cards import WARNING, Made, imagenet_input, model_card, write_card
 from training.floors import FLOORS
 from training.gather import gather
 from training.progress import Progress
@@ -215,7 +215,7 @@ def test_a_wrong_command_line_is_a_usage_error(wrong: list[str]) -> None:
 
 def test_a_model_card_says_plainly_what_the_weights_are_for() -> None:
     recipe = Trainer().recipe
-    text = model_card(recipe, ABOUT, zoo_module.Made(1_500_000, None, {"rank_1": 0.91234}, {}))
+    text = model_card(recipe, ABOUT, Made(1_500_000, None, {"rank_1": 0.91234}, {}))
     assert WARNING in text
     assert "| Network | two layers, of which one is hidden. |" in text
     assert "| rank 1 | 0.912 |  |" in text
