@@ -37,6 +37,8 @@ SEAM = Paint((0.02, 0.02, 0.02), grain=0.0)
 CHROME = Paint((0.62, 0.63, 0.65), gloss=0.8)
 MUD: RGB = (0.30, 0.25, 0.19)
 
+_SIGN_INK: RGB = (0.9, 0.9, 0.9)
+_SIGN_INKS = ("red", "blue", "green", "black", "orange")
 _WORDS = (
     "PARCELS",
     "BAKERY",
@@ -212,26 +214,23 @@ def lettering(colour: RGB, rng: np.random.Generator, aspect: float) -> Paint:
     """A made-up firm's sign on its paint: a word, a stripe, a round mark; `aspect` is width to height."""
     high = 96
     wide = max(round(high * aspect), 8)
-    ink = (
-        [0.9, 0.9, 0.9]
-        if sum(colour) < 1.2
-        else list(COLOURS[("red", "blue", "green", "black", "orange")[int(rng.integers(5))]])
-    )
+    ink = _SIGN_INK if sum(colour) < 1.2 else COLOURS[_SIGN_INKS[int(rng.integers(len(_SIGN_INKS)))]]
     cover = np.zeros((high, wide), np.float32)
     if rng.random() < 0.75:
-        font = ImageFont.load_default(int(rng.uniform(0.16, 0.26) * wide) if aspect > 1 else 16)
-        picture = Image.new("L", (wide, high))
         word = _WORDS[int(rng.integers(len(_WORDS)))]
-        ImageDraw.Draw(picture).text((wide / 2, high * 0.45), word, 255, font=font, anchor="mm", stroke_width=1)
+        size = min(float(rng.uniform(0.7, 1.3)) * wide / len(word), 0.5 * high)
+        font = ImageFont.load_default(max(round(size), 8))
+        picture = Image.new("L", (wide, high))
+        ImageDraw.Draw(picture).text((wide / 2, high * 0.38), word, 255, font=font, anchor="mm", stroke_width=1)
         cover = np.array(picture, np.float32) / np.float32(255)
     stripe = rng.random()
     if stripe < 0.35:
-        top = int(rng.uniform(0.62, 0.8) * high)
+        top = int(rng.uniform(0.70, 0.82) * high)
         cover[top : top + int(rng.uniform(4, 16))] = 1.0
     elif stripe < 0.55:
         cv2.circle(cover, (int(0.12 * wide), high // 2), int(0.2 * high), 1.0, -1)
     elif stripe < 0.7:
-        corners = np.array([[0, high], [0, int(0.55 * high)], [int(0.8 * wide), high]], np.int32)
+        corners = np.array([[0, high], [0, int(0.62 * high)], [int(0.8 * wide), high]], np.int32)
         cv2.fillConvexPoly(cover, corners, 1.0)
     sign = np.asarray(colour, np.float32) * (1 - cover[..., None]) + np.asarray(ink, np.float32) * cover[..., None]
     return Paint((1.0, 1.0, 1.0), texture=sign.astype(np.float32), grain=0.02, gloss=0.2)
