@@ -240,22 +240,23 @@ def _clipped(points: Points, cut: float, keep: int) -> list[tuple[float, float]]
 
 
 def tapered(
-    length: float, half_width: float, front: float, rear: float, bend: float
+    length: float, half_width: float, ends: tuple[float, float], bends: tuple[float, float]
 ) -> tuple[Callable[[float, float], float], tuple[float, float]]:
     """Walls that draw in towards both ends, and where they bend.
 
     Args:
         length: of the vehicle, metres.
         half_width: in its middle.
-        front: half width at the very front as a share of that; `rear` likewise.
-        bend: how far from the ends the walls bend, metres.
+        ends: half width at the very front and the very rear, as shares of that.
+        bends: how far from the front and from the rear the walls bend, metres.
     """
-    stops, widths = [0.0, bend, length - bend, length], [front * half_width, half_width, half_width, rear * half_width]
+    cuts = bends[0], length - bends[1]
+    stops, widths = [0.0, *cuts, length], [ends[0] * half_width, half_width, half_width, ends[1] * half_width]
 
     def at(s: float, _y: float) -> float:
         return float(np.interp(s, stops, widths))
 
-    return at, (bend, length - bend)
+    return at, cuts
 
 
 def leaning(base: float, top: float, y_base: float, y_top: float) -> Callable[[float, float], float]:

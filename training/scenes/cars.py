@@ -21,6 +21,9 @@ from training.scenes.finish import (
     wheel,
 )
 
+#: How far the openings above the wheels reach beyond them.
+_ARCH_M = 0.06
+
 
 def draw_car(frame: Frame, shape: CarShape, finish: Finish) -> tuple[PlatePlace, PlatePlace]:
     """A car or a van; gives where its plates belong, front and rear."""
@@ -51,7 +54,9 @@ def _body(frame: Frame, shape: CarShape) -> Hull:
         (length, shape.floor + 0.22),
         (length - 0.14, shape.floor),
     ]
-    half_width, cuts = tapered(length, shape.width / 2, 0.82, 0.985 if shape.blind else 0.90, 0.42)
+    arch_m = shape.radius + _ARCH_M  # walls are flat where the wheels are
+    bends = min(0.42, shape.axles[0] - arch_m), min(0.42, length - shape.axles[1] - arch_m)
+    half_width, cuts = tapered(length, shape.width / 2, (0.82, 0.985 if shape.blind else 0.90), bends)
     return Hull(frame, outline, half_width, cuts)
 
 
@@ -84,7 +89,7 @@ def _lower_walls(body: Hull, shape: CarShape, finish: Finish) -> None:
             (0, 1), (0, 1), finish.trim if finish.trim is PLASTIC else finish.dusty
         )
     for s in shape.axles:
-        arch(body, s, shape.radius + 0.055)
+        arch(body, s, shape.radius + 0.9 * _ARCH_M)
     doors = [front + shape.radius + 0.10, *shape.windows[:1], *([] if shape.blind else [rear - 0.42])]
     seams(body, doors, (shape.floor + 0.13, shape.belt - 0.01))
     for door in doors[1:]:

@@ -98,8 +98,8 @@ def finish_of(colour: str, rng: np.random.Generator) -> Finish:
         KeyError: there is no such colour.
     """
     shade = float(rng.uniform(0.85, 1.12))
-    tint = rng.normal(0, 0.012, 3)
-    body = tuple(float(np.clip(c * shade + t, 0.015, 0.95)) for c, t in zip(COLOURS[colour], tint, strict=True))
+    tint = rng.normal(0, 0.03, 3)
+    body = tuple(float(np.clip(c * shade * (1 + t), 0.015, 0.95)) for c, t in zip(COLOURS[colour], tint, strict=True))
     painted = Paint((body[0], body[1], body[2]), grain=0.02, gloss=float(rng.uniform(0.25, 0.6)))
     rims = CHROME if rng.random() < 0.7 else Paint((0.12, 0.12, 0.13), gloss=0.4)
     trim = PLASTIC if rng.random() < 0.45 else painted
@@ -134,6 +134,7 @@ def wheel(frame: Frame, side: Side, x: float, s: float, radius: float, finish: F
     hub = np.array([side * x, radius, s], np.float32)
     _tread(frame, hub, across, radius, width)
     if not frame.sees(hub, across):
+        frame.face(_disc(hub - across * width, radius, 18), RUBBER)
         return
     frame.face(_disc(hub, radius, 18), RUBBER)
     frame.face(_disc(hub + across * 0.006, radius * 0.66, 14), finish.rims)

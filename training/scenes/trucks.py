@@ -195,7 +195,7 @@ def draw_bus(frame: Frame, shape: BusShape, finish: Finish) -> tuple[PlatePlace,
         (long, high - 0.25),
         (long, 0.35),
     ]
-    half_width, cuts = tapered(long, shape.width / 2, 0.90, 0.96, 0.35)
+    half_width, cuts = tapered(long, shape.width / 2, (0.90, 0.96), (0.35, 0.35))
     body = Hull(frame, outline, half_width, cuts)
     body.draw(finish.body)
     frame.block((-0.9, 0.16, 0.8), (0.9, 0.36, long - 0.5), SHADE)
