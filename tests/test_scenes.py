@@ -9,8 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
-from hearthwatch.vision.boxes import Box
 from training.scenes.camera import Camera
 from training.scenes.captions import captions
 from training.scenes.cast import IDENTITIES, SEEDS, evening_spec, identity_scene, pair_spec, random_spec
@@ -20,15 +18,17 @@ from training.scenes.labels import ABSENT, FAR_M, HIDDEN, SEEN, RenderedScene, T
 from training.scenes.layout import layout_of
 from training.scenes.spec import LIGHTS, PLACES, WEAPONS, PersonSpec, SceneSpec
 
-SIZE = (256, 144)
-#: Held-out seeds. One scene takes about 0.1 s, so all tests read the same few.
+from hearthwatch.vision.boxes import Box
+
+SIZE = (320, 180)
+#: Held-out seeds, chosen so that each kind of thing is in them. One scene takes about 0.1 s: all tests read the same.
 FIRST = SEEDS["test"]
-SCENES = range(FIRST, FIRST + 16)
+SCENES = tuple(FIRST + number for number in (0, 2, 3, 5, 10, 13, 19, 20, 21, 26))
 
 
 @cache
 def scene_of(seed: int) -> RenderedScene:
-    return render(seed, SIZE)
+    return draw(random_spec(seed, SIZE), oversample=1.0)  # its ids are then all that the boxes are made from
 
 
 def things(scene: RenderedScene) -> list[Thing]:
@@ -66,13 +66,19 @@ def test_a_box_is_tight_around_what_is_seen(seed: int) -> None:
     plate_of = {plate.vehicle: plate.owner for plate in scene.plates}
     for thing in things(scene):
         mask = np.isin(scene.ids, [thing.owner, plate_of.get(thing.owner, thing.owner)])
-        # Boxes come from a grid that is finer than the ids, so they may reach a pixel further.
-        assert np.abs(np.subtract(thing.box, around(mask))).max() <= 2.0
+        assert thing.box == around(mask)
         assert 0 < thing.visible <= 1
         assert thing.box.x1 >= 0
         assert thing.box.y1 >= 0
         assert thing.box.x2 <= SIZE[0]
         assert thing.box.y2 <= SIZE[1]
+
+
+def test_a_finer_drawing_moves_no_box() -> None:
+    coarse, fine = scene_of(SCENES[0]), render(SCENES[0], SIZE)
+    boxes = {thing.owner: thing.box for thing in things(coarse)}
+    for thing in (*fine.people, *fine.vehicles, *fine.animals):
+        assert np.abs(np.subtract(thing.box, boxes[thing.owner])).max() <= 2.0
 
 
 @pytest.mark.parametrize("seed", SCENES)
@@ -140,7 +146,7 @@ def test_a_caption_names_what_is_there_in_other_words_each_time(seed: int) -> No
 @pytest.mark.parametrize("light", LIGHTS)
 @pytest.mark.parametrize("place", PLACES)
 def test_every_place_can_be_drawn_in_every_light(place: str, light: str) -> None:
-    camera = Camera(*SIZE, 180.0, 2.7, 0.3)
+    camera = Camera(*SIZE, 220.0, 2.7, 0.3)
     person = PersonSpec(20_000, "standing", 0.3, 4.0, 0.0)
     scene = draw(SceneSpec(place, light, camera, (person,), seed=FIRST))
     assert scene.picture.shape == (SIZE[1], SIZE[0], 3)
@@ -153,17 +159,17 @@ def test_every_place_can_be_drawn_in_every_light(place: str, light: str) -> None
 
 
 def test_night_is_darker_than_day() -> None:
-    camera = Camera(*SIZE, 180.0, 2.7, 0.3)
+    camera = Camera(*SIZE, 220.0, 2.7, 0.3)
     means = {
-        light: [draw(SceneSpec("porch", light, camera, seed=seed)).picture.mean() for seed in SCENES[:3]]
+        light: [draw(SceneSpec("porch", light, camera, seed=seed)).picture.mean() for seed in SCENES[:2]]
         for light in LIGHTS
     }
     assert max(means["night"]) < min(means["day"])
 
 
 def test_what_stands_in_front_hides_what_is_behind() -> None:
-    camera = Camera(*SIZE, 180.0, 1.6, 0.1)
-    near, far = PersonSpec(20_001, "standing", 0.0, 3.0, 0.0), PersonSpec(20_002, "standing", 0.15, 5.0, 0.0)
+    camera = Camera(*SIZE, 220.0, 1.6, 0.1)
+    near, far = PersonSpec(20_001, "standing", 0.0, 4.0, 0.0), PersonSpec(20_002, "standing", 0.15, 6.0, 0.0)
     scene = draw(SceneSpec("street", "day", camera, (far, near), seed=FIRST))
     shares = {person.identity: person.visible for person in scene.people}
     assert shares[20_001] > 0.95
@@ -173,9 +179,10 @@ def test_what_stands_in_front_hides_what_is_behind() -> None:
 
 
 def test_things_do_not_stand_in_each_other() -> None:
-    for seed in range(FIRST, FIRST + 200):
+    for seed in range(FIRST, FIRST + 120):
         spec = random_spec(seed)
-        spots = [(thing.x, thing.z) for thing in (*spec.people, *spec.animals)]
+        spots = [(person.x, person.z) for person in spec.people]
+        spots += [(animal.x, animal.z) for animal in spec.animals]
         spots += [(item.x, item.z) for item in layout_of(spec.place, seed).clutter if item.radius]
         people = len(spec.people)
         for index in range(people):
@@ -183,8 +190,8 @@ def test_things_do_not_stand_in_each_other() -> None:
             assert all(np.hypot(spots[index][0] - x, spots[index][1] - z) > 0.4 for x, z in others)
 
 
-def test_all_that_can_happen_does_happen_in_500_scenes() -> None:
-    specs = [random_spec(seed) for seed in range(FIRST, FIRST + 500)]
+def test_all_that_can_happen_does_happen_in_400_scenes() -> None:
+    specs = [random_spec(seed) for seed in range(FIRST, FIRST + 400)]
     people = [person for spec in specs for person in spec.people]
     assert len({(spec.place, spec.light) for spec in specs}) == len(PLACES) * len(LIGHTS)
     counts = {posture: sum(person.posture == posture for person in people) for posture in {p.posture for p in people}}
@@ -218,6 +225,14 @@ def test_a_pair_differs_in_its_one_person_alone() -> None:
     assert after.holds in WEAPONS
 
 
+def test_the_weapon_of_a_threatening_scene_is_seen() -> None:
+    for seed in range(FIRST, FIRST + 4):
+        scene = draw(pair_spec(seed, "threatening", SIZE), oversample=1.0)
+        (person,), (weapon,) = scene.people, scene.weapons
+        assert weapon.holder == person.owner
+        assert weapon.visible > 0.3
+
+
 def test_the_evening_shows_what_the_demo_tells() -> None:
     scene = draw(evening_spec(), oversample=1.0)
     (person,), (van,), (plate,), (cat,), (weapon,) = (
@@ -246,8 +261,8 @@ def test_the_command_writes_a_picture_with_its_labels_beside_it(
     suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / f"scene{suffix}"
-    assert command(["--seed", str(FIRST), "--out", str(out), "--size", "256x144", "--labels"]) == 0
+    assert command(["--seed", str(FIRST), "--out", str(out), "--size", "320x180", "--labels"]) == 0
     picture = cv2.imread(str(out))
     assert picture is not None
-    assert picture.shape == (2 * 144, 2 * 256, 3)
-    assert scene_of(FIRST).caption in capsys.readouterr().out
+    assert picture.shape == (2 * 180, 2 * 320, 3)
+    assert render(FIRST, SIZE).caption in capsys.readouterr().out

@@ -90,14 +90,15 @@ def identity_scene(identity: int, view: int, camera: Literal[0, 1]) -> SceneSpec
     z = float(rng.uniform(4.0, 7.0))
     distance = math.hypot(z, height - 0.9)
     focal = 320 * float(rng.uniform(0.6, 0.76)) / 1.75 * distance
-    x = float(rng.uniform(-0.15, 0.15))
+    place, scene_seed = PLACES[int(rng.integers(len(PLACES)))], SEEDS[split] + int(rng.integers(1_000_000))
+    x = _unhidden(layout_of(place, scene_seed), z, 0.15, rng)
     person = PersonSpec(identity, posture, x, z, _yaw(posture, x, z, rng), seed=_seed(rng))
     return SceneSpec(
-        ("porch", "street", "drive")[int(rng.integers(3))],
+        place,
         light,
         Camera(256, 320, focal, height, math.atan2(height - 0.9, z) + float(rng.normal(0, 0.01))),
         (person,),
-        seed=SEEDS[split] + int(rng.integers(1_000_000)),
+        seed=scene_seed,
     )
 
 
@@ -108,27 +109,27 @@ def pair_spec(seed: int, level: Literal["harmless", "threatening"], size: tuple[
     light = str(rng.choice(["day", "dusk"]))
     height = float(rng.uniform(2.3, 2.9))
     z = float(rng.uniform(3.8, 5.2))
-    camera = Camera(*size, size[0] * float(rng.uniform(0.62, 0.8)), height, math.atan2(height - 0.8, z))
-    x = float(rng.uniform(-0.8, 0.8))
+    camera = Camera(*size, size[0] * float(rng.uniform(0.75, 0.95)), height, math.atan2(height - 0.8, z))
+    x = _unhidden(layout_of(place, seed), z, 1.2, rng)
     identity = IDENTITIES["test"][0] + int(rng.integers(10_000))
     quiet, weapon = str(rng.choice(["standing", "walking"])), str(rng.choice(WEAPONS))
     bad = str(rng.choice(["standing", "crouching", "walking"]))
     pose, carries = _seed(rng), "box" if rng.random() < 0.4 else None
-    yaws = _yaw(quiet, x, z, rng), _yaw(bad, x, z, rng)
+    yaw, turned = _yaw(quiet, x, z, rng), facing_camera(x, z) + float(rng.uniform(0.8, 1.3))
     if level == "harmless":
-        person = PersonSpec(identity, quiet, x, z, yaws[0], carries=carries, seed=pose)
-    else:
-        person = PersonSpec(identity, bad, x, z, yaws[1], holds=weapon, seed=pose)
+        person = PersonSpec(identity, quiet, x, z, yaw, carries=carries, seed=pose)
+    else:  # turned so that the hand that holds it is on the camera's side
+        person = PersonSpec(identity, bad, x, z, turned, holds=weapon, seed=pose)
     return SceneSpec(place, light, camera, (person,), seed=seed)
 
 
 def evening_spec() -> SceneSpec:
     """The demo's picture: at dusk somebody with a crowbar crouches beside a van on a drive; a cat is further away."""
-    camera = Camera(1280, 720, 1060.0, 2.5, 0.235)
+    camera = Camera(1280, 720, 1020.0, 2.5, 0.215)
     van = VehicleSpec("van", 1.45, 7.3, math.pi - 0.1, "white", "KL-204-BN", seed=3)
     person = PersonSpec(20_345, "crouching", -0.85, 4.9, facing_camera(-0.85, 4.9) + 1.2, holds="crowbar", seed=6)
     cat = AnimalSpec("cat", -2.0, 7.6, 1.0, seed=2)
-    return SceneSpec("drive", "dusk", camera, (person,), (van,), (cat,), seed=2_000_003)
+    return SceneSpec("drive", "dusk", camera, (person,), (van,), (cat,), seed=2_000_020)
 
 
 @dataclass(slots=True)
@@ -152,7 +153,7 @@ class _FreeGround:
 
     def spot(self, area: Area) -> tuple[float, float]:
         """A point of an area, near ones more often, as their pictures are larger."""
-        z = area.z1 + (area.z2 - area.z1) * float(self.rng.random()) ** 1.3
+        z = area.z1 + (area.z2 - area.z1) * float(self.rng.random()) ** 1.6
         return float(self.rng.uniform(area.x1, area.x2)), z
 
     def sees(self, x: float, z: float, height: float, *, margin: float = 0.0) -> bool:
@@ -173,10 +174,22 @@ class _FreeGround:
         return True
 
 
+def _unhidden(layout: Layout, z: float, widest: float, rng: Rng) -> float:
+    """An x within `widest` of the middle where nothing of the place stands before somebody, if there is one."""
+    x = 0.0
+    for _ in range(20):
+        x = float(rng.uniform(-widest, widest))
+        if not any(
+            c.radius and 0.5 < c.z < z + 0.5 and abs(c.x - x * c.z / z) < c.radius + 0.45 for c in layout.clutter
+        ):
+            break
+    return x
+
+
 def _camera(rng: Rng, size: tuple[int, int]) -> Camera:
     width, height = size
     height_m = float(rng.uniform(2.2, 3.5))
-    focal = max(size) * float(rng.uniform(0.52, 0.95))
+    focal = max(size) * float(rng.uniform(0.55, 1.1))
     return Camera(width, height, focal, height_m, math.atan2(height_m, float(rng.uniform(5, 14))))
 
 
@@ -229,7 +242,7 @@ def _vehicle(ground: _FreeGround, rng: Rng) -> VehicleSpec | None:
         area = ground.area(_KINDS[kind][1])
         if area is None:
             return None
-        turn = float(rng.normal(0, 0.09)) if rng.random() < 0.75 else float(rng.uniform(-0.8, 0.8))
+        turn = float(rng.normal(0, 0.09)) if rng.random() < 0.6 else float(rng.uniform(-1.1, 1.1))
         yaw = area.along + turn + (math.pi if rng.random() < 0.5 else 0.0)
         x, z = ground.spot(area)
         plate = None if kind == "bicycle" else plate_text(rng)

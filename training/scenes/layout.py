@@ -267,7 +267,7 @@ def _drive_to_street(layout: Layout, rng: np.random.Generator) -> None:
     layout.areas += [
         Area(edges[0] + 0.9, edges[1] - 0.9, 3.5, depth - 0.5, "drive"),
         Area(edges[0], edges[1], 2.2, depth, "walk"),
-        Area(*sorted((side * wide, -side * 5)), 3.0, depth - 0.6, "walk"),
+        Area(min(side * wide, -side * 5), max(side * wide, -side * 5), 3.0, depth - 0.6, "walk"),
     ]
     along = sorted((wall_x - side * 0.3, wall_x - side * 0.9))
     _scatter(layout, rng, ("bin", "bin", "crate", "pot", "ladder", "bush", "hose"), (along[0], along[1], 3, end - 0.5))

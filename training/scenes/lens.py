@@ -24,7 +24,7 @@ class _Sensor:
 
 
 _SENSORS = {
-    "day": _Sensor((0.40, 0.58), (0.003, 0.015)),
+    "day": _Sensor((0.36, 0.52), (0.003, 0.015)),
     "dusk": _Sensor((0.30, 0.46), (0.008, 0.028)),
     "night": _Sensor((0.16, 0.32), (0.014, 0.045), (35, 90), 0.2),
     "rain": _Sensor((0.36, 0.52), (0.006, 0.022)),
@@ -52,14 +52,14 @@ def expose(linear: Float, light: str, rng: np.random.Generator) -> UInt8:
 def _focus(linear: Float, sensor: _Sensor, rng: np.random.Generator) -> Float:
     """Optical blur, and now and then that of a shake. The larger the picture, the more pixels it covers."""
     scale = (linear.shape[0] / 720) ** 0.5
-    picture = cv2.GaussianBlur(linear, (0, 0), max(float(rng.uniform(0.3, 0.9)) * scale, 0.2))
+    picture = np.asarray(cv2.GaussianBlur(linear, (0, 0), max(float(rng.uniform(0.3, 0.9)) * scale, 0.2)), np.float32)
     if rng.random() < sensor.shake:
         length = max(round(float(rng.uniform(2, 6)) * scale), 2)
         kernel = np.zeros((2 * length + 1, 2 * length + 1), np.float32)
         angle = float(rng.uniform(0, np.pi))
         dx, dy = round(length / 2 * np.cos(angle)), round(length / 2 * np.sin(angle))
         cv2.line(kernel, (length - dx, length - dy), (length + dx, length + dy), 1.0, 1)
-        picture = cv2.filter2D(picture, -1, kernel / kernel.sum())
+        picture = np.asarray(cv2.filter2D(picture, -1, kernel / kernel.sum()), np.float32)
     return picture
 
 
@@ -81,9 +81,8 @@ def _curve(linear: Float, brightness: float, contrast: float) -> Float:
     level = float(np.minimum(sample, np.quantile(sample, 0.97)).mean())
     gain = np.float32((brightness / max(level, 1e-4)) ** 2)
     picture = np.sqrt(np.maximum(linear * gain, 0))
-    picture = np.where(
-        picture > 0.8, 1 - np.float32(0.2) * np.exp((np.float32(0.8) - picture) / np.float32(0.2)), picture
-    )
+    over = np.maximum(picture - np.float32(0.65), 0)
+    picture = np.minimum(picture, np.float32(0.65)) + np.float32(0.35) * over / (over + np.float32(0.35))
     smooth = picture * picture * (3 - 2 * picture)
     return picture + np.float32(contrast) * (smooth - picture)
 
@@ -109,4 +108,6 @@ def _compressed(pixels: UInt8, quality: int, *, grey: bool) -> UInt8:
     if not done:
         raise RuntimeError(f"OpenCV did not encode a picture of {pixels.shape[1]} x {pixels.shape[0]} px")
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
+    if decoded is None:
+        raise RuntimeError("OpenCV did not decode what it had encoded")
+    return np.ascontiguousarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)

@@ -83,9 +83,9 @@ def surfaces_of(canvas: Canvas) -> Surfaces:
     """The finished buffers of a canvas at picture size: colours averaged, depths and owners of the middle one."""
     camera = canvas.camera
     size = (camera.width, camera.height)
-    albedo = cv2.resize(canvas.albedo, size, interpolation=cv2.INTER_AREA)
+    albedo = _mean(canvas.albedo, size)
     albedo *= albedo  # painted colours are as the eye sees them; their squares are near enough to linear light
-    nx, ny, nz = cv2.split(cv2.resize(canvas.normal, size, interpolation=cv2.INTER_AREA))
+    nx, ny, nz = (np.asarray(axis, np.float32) for axis in cv2.split(_mean(canvas.normal, size)))
     depth = _middle(canvas.depth, size)
     u = ((np.arange(camera.width, dtype=np.float32) + 0.5 - camera.width / 2) / camera.focal)[None, :]
     v = ((np.arange(camera.height, dtype=np.float32) + 0.5 - camera.height / 2) / camera.focal)[:, None]
@@ -98,8 +98,8 @@ def surfaces_of(canvas: Canvas) -> Surfaces:
         y=y,
         z=reach * (camera.forward[2] + v * camera.down[2]),
         depth=depth,
-        glow=cv2.resize(canvas.glow, size, interpolation=cv2.INTER_AREA),
-        gloss=cv2.resize(canvas.gloss, size, interpolation=cv2.INTER_AREA),
+        glow=_mean(canvas.glow, size),
+        gloss=_mean(canvas.gloss, size),
         ids=_middle(canvas.ids, size),
         ground=(y < 0.02) & (ny > 0.9) & (reach > 0),
         camera=camera,
@@ -141,7 +141,8 @@ def light_up(
         _wet(picture, surfaces, horizon, rng)
     _paint_sky(picture, surfaces, sky, rng, overcast=overcast)
     if light == "rain" or rng.random() < 0.12:
-        _fog(picture, surfaces.depth, horizon, float(rng.uniform(35, 90) if light == "rain" else rng.uniform(30, 70)))
+        mist = horizon * np.float32(0.25) + np.array(sky.ambient, np.float32) * np.float32(0.75)
+        _fog(picture, surfaces.depth, mist, float(rng.uniform(35, 90)))
     _bloom(picture)
     if light == "rain":
         _streaks(picture, rng)
@@ -228,11 +229,11 @@ def _shadow(
     inside = (columns >= 0) & (columns < side) & (rows >= 0) & (rows < side)
     cells = np.zeros((side, side), np.float32)
     cells[rows[inside], columns[inside]] = 1
-    cells = cv2.morphologyEx(cells, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    cells = cv2.GaussianBlur(cells, (0, 0), blur)
+    closed = cv2.morphologyEx(cells, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    blurred = cv2.GaussianBlur(closed, (0, 0), blur)
     scale = np.float32(1 / _CELL_M)
     read = cv2.remap(
-        cells, surfaces.x * scale + np.float32(side / 2), surfaces.z * scale, cv2.INTER_LINEAR, borderValue=0
+        blurred, surfaces.x * scale + np.float32(side / 2), surfaces.z * scale, cv2.INTER_LINEAR, borderValue=0
     )
     shadow: Float = np.where(surfaces.ground, np.minimum(read * np.float32(1.4), 1), np.float32(0))
     return shadow
@@ -353,7 +354,7 @@ def _infrared(
     for u, v, depth in eyes:
         spot = max(0.7, 0.012 * surfaces.camera.focal / depth)
         _spot(grey, u, v, spot, min(power / depth**2, 3.0))
-    picture = cv2.merge([grey, grey, grey])
+    picture = np.repeat(grey[..., None], 3, axis=2)
     _bloom(picture)
     return picture
 
@@ -381,6 +382,10 @@ def _spot(grey: Float, u: float, v: float, radius: float, level: float) -> None:
     rows, columns = np.ogrid[top : top + part.shape[0], left : left + part.shape[1]]
     square = (rows + 0.5 - v) ** 2 + (columns + 0.5 - u) ** 2
     part += (level * np.exp(-square / (2 * radius**2))).astype(np.float32)
+
+
+def _mean(buffer: Float, size: tuple[int, int]) -> Float:
+    return np.asarray(cv2.resize(buffer, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _middle(buffer: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:

@@ -50,7 +50,7 @@ def halved(name: str, variant: int, times: int) -> Float:
     """A surface's square with its sides halved that many times, at most to 2 pixels."""
     side = max(SIDE >> times, 2)
     square = surface(name, variant)
-    small = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA).reshape(side, side, -1)
+    small = _resized(square, side)
     small.setflags(write=False)
     return small
 
@@ -60,10 +60,15 @@ def repeated(name: str, variant: int, size_m: tuple[float, float], per_metre: fl
     square = surface(name, variant)
     side = int(np.clip(round(PERIODS[name] * per_metre), 4, SIDE))
     if side < SIDE:
-        square = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA).reshape(side, side, -1)
+        square = _resized(square, side)
     columns, rows = (max(2, round(metres * side / PERIODS[name])) for metres in size_m)
     tiled = np.tile(square, (-(-rows // side), -(-columns // side), 1))
     return np.ascontiguousarray(tiled[:rows, :columns])
+
+
+def _resized(square: Float, side: int) -> Float:
+    small = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32).reshape(side, side, -1)
 
 
 def noise(rng: np.random.Generator, cells: int, side: int = SIDE, cells_y: int | None = None) -> Float:
