@@ -65,7 +65,7 @@ def test_a_vehicle_stands_on_the_ground_within_its_measures(kind: str, yaw: floa
         inside = seen[:, 1] < height + 0.1
         inside &= np.abs(offset @ along) < length / 2 + 0.2
         inside &= np.abs(offset @ across) < width / 2 + 0.3  # mirrors
-        assert inside.mean() > 0.94  # pixels on the edge of a face seen edge-on lie on its plane, not on it
+        assert inside.mean() > 0.99  # a pixel on an edge may lie a little beside the face
         assert -0.2 < float(seen[inside, 1].min()) < 0.1
 
 

@@ -142,6 +142,9 @@ class Canvas:
         with np.errstate(divide="ignore", invalid="ignore"):
             patch.depth = np.where(np.abs(slope) > 1e-9, plane / slope, np.inf).astype(np.float32)
         patch.inside &= patch.depth > 0
+        # A pixel on the edge of a face that is seen edge-on lies beside it, where its plane may be metres away.
+        reach = self.view.to_camera(kept)[:, 2]
+        patch.depth = np.clip(patch.depth, reach.min(), reach.max())
         colour = self._colour(patch, paint)
         if paint.texture is not None and len(corners) == 4:
             colour = colour * self._texture(patch, corners, paint.texture)
@@ -291,7 +294,9 @@ class Canvas:
 
     def _put(self, patch: _Patch, colour: Float, normal: Float, paint: Paint, owner: int) -> None:
         if owner:
-            self._whole.setdefault(owner, np.zeros(self.ids.shape, bool))[patch.rows, patch.columns] |= patch.inside
+            if owner not in self._whole:
+                self._whole[owner] = np.zeros(self.ids.shape, bool)
+            self._whole[owner][patch.rows, patch.columns] |= patch.inside
         depth = self.depth[patch.rows, patch.columns]
         drawn = patch.inside & (patch.depth < depth) & (patch.depth > NEAR_M)
         if not drawn.any():
@@ -307,7 +312,9 @@ class Canvas:
     def _coarse(self, pixels: Float, owner: int) -> tuple[npt.NDArray[np.uint8], Float]:
         """The outline of an owner, three pictures wide and high, and pixels in it."""
         height, width = (side // _COARSE for side in self.ids.shape)
-        outline = self._outline.setdefault(owner, np.zeros((3 * height, 3 * width), np.uint8))
+        if owner not in self._outline:
+            self._outline[owner] = np.zeros((3 * height, 3 * width), np.uint8)
+        outline = self._outline[owner]
         return outline, (pixels / _COARSE + np.array([width, height])).astype(np.float32)
 
     def _outline_polygon(self, pixels: Float, owner: int) -> None:
