@@ -15,7 +15,7 @@ from training.scenes.cast import IDENTITIES, SEEDS, evening_spec, identity_scene
 from training.scenes.command import main as command
 from training.scenes.draw import draw, render
 from training.scenes.labels import ABSENT, FAR_M, HIDDEN, SEEN, RenderedScene, Thing
-from training.scenes.layout import layout_of
+from training.scenes.plans import layout_of
 from training.scenes.spec import LIGHTS, PLACES, WEAPONS, PersonSpec, SceneSpec
 
 from hearthwatch.vision.boxes import Box

@@ -11,7 +11,8 @@ import numpy as np
 
 from training.scenes.camera import Camera
 from training.scenes.finish import COLOURS
-from training.scenes.layout import Area, Layout, layout_of
+from training.scenes.layout import Area, Layout
+from training.scenes.plans import layout_of
 from training.scenes.plates import plate_text
 from training.scenes.props import HARMLESS
 from training.scenes.skeleton import facing_camera, good_yaws

@@ -25,12 +25,13 @@ from training.scenes.labels import (
     Vehicle,
     Weapon,
 )
-from training.scenes.layout import layout_of
 from training.scenes.lens import expose
-from training.scenes.light import Surfaces, light_up, surfaces_of
+from training.scenes.light import light_up
 from training.scenes.looks import look_of
 from training.scenes.people import DrawnPerson, draw_person
 from training.scenes.places import draw_place
+from training.scenes.plans import layout_of
+from training.scenes.shading import Surfaces, surfaces_of
 from training.scenes.spec import WEAPONS, AnimalSpec, PersonSpec, SceneSpec, VehicleSpec
 from training.scenes.vehicles import DrawnVehicle, draw_vehicle
 

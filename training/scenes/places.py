@@ -12,7 +12,7 @@ from training.scenes.camera import Camera
 from training.scenes.canvas import NEAR_M, Canvas, Paint
 from training.scenes.clutter import draw_clutter
 from training.scenes.fronts import front, lit_window
-from training.scenes.layout import Area, Ground, LampSpot, Layout, Opening, Wall, layout_of
+from training.scenes.layout import Area, Ground, LampSpot, Layout, Opening, Wall
 from training.scenes.surfaces import PERIODS, RGB, SIDE, halved, repeated
 
 #: Share of the lamps and windows that are lit, by light.
@@ -58,11 +58,6 @@ def draw_place(canvas: Canvas, layout: Layout, light: str, rng: np.random.Genera
         # Nothing would be seen at all: somebody's lamp behind the camera.
         lit.append(Lamp((float(rng.uniform(-3, 3)), 3.2, -0.5), _lamp_colour(rng), 5.0))
     return Place(tuple(lit), tuple(layout.areas))
-
-
-def place_of(name: str, seed: int) -> Layout:
-    """The layout of a place by its name."""
-    return layout_of(name, seed)
 
 
 def _pave(canvas: Canvas, ground: Ground) -> None:
