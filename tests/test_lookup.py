@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from hearthwatch.artifacts.catalog import FOLDERS, entries_for, model_names
 from hearthwatch.artifacts.inventory import take_stock
-from hearthwatch.artifacts.lookup import FoundWeights, WeightsQuery, find_weights
+from hearthwatch.artifacts.lookup import FoundWeights, find_weights
+from hearthwatch.artifacts.search import WeightsQuery
 from hearthwatch.errors import WeightsAmbiguous, WeightsInvalid, WeightsMissing
 
 QUERY = WeightsQuery.for_model("pose_estimator", ("pose",), ("POSE_MODEL_PATH",))

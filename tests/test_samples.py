@@ -19,8 +19,9 @@ from hearthwatch.adapter.facade import Model, options_from
 from hearthwatch.adapter.loading import LoadOptions, find, load
 from hearthwatch.artifacts.catalog import FOLDERS, default_entry, entries_for
 from hearthwatch.artifacts.choice import choose_weights
-from hearthwatch.artifacts.lookup import WeightsQuery, find_weights, holds_weights
+from hearthwatch.artifacts.lookup import find_weights
 from hearthwatch.artifacts.samples import SAMPLE, SAMPLES_DIR, SENTENCE, has_samples, notice, sample_weights
+from hearthwatch.artifacts.search import WeightsQuery, holds_weights
 from hearthwatch.errors import WeightsError, WeightsInvalid, WeightsMissing
 from hearthwatch.models import MODELS, get_model
 from hearthwatch.settings import PACKAGE_SAMPLES, read_settings

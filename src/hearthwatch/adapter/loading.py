@@ -19,8 +19,9 @@ from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.catalog import entries_for
 from hearthwatch.artifacts.description import Description, WeightsOrigin, describe
 from hearthwatch.artifacts.graph import Graph
-from hearthwatch.artifacts.lookup import FoundWeights, WeightsChoice, WeightsQuery, find_weights
+from hearthwatch.artifacts.lookup import FoundWeights, WeightsChoice, find_weights
 from hearthwatch.artifacts.samples import SAMPLE, SAMPLES_DIR, SENTENCE
+from hearthwatch.artifacts.search import WeightsQuery
 from hearthwatch.errors import HearthwatchError, InferenceFailed, LoadFailed, OutOfMemory, WeightsInvalid
 from hearthwatch.runtimes.base import Engine, EngineName, LoadRequest, Precision, Runtime, RuntimeInfo
 from hearthwatch.runtimes.engine_build import load_with_tensorrt

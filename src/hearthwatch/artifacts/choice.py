@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from hearthwatch.artifacts.lookup import WeightsChoice, holds_weights
+from hearthwatch.artifacts.lookup import WeightsChoice
 from hearthwatch.artifacts.samples import SAMPLES_DIR, has_samples
+from hearthwatch.artifacts.search import holds_weights
 
 WeightsWish = Literal["auto", "real", "sample"]
 

@@ -10,8 +10,9 @@ from hearthwatch.artifacts.card import Card, read_card
 from hearthwatch.artifacts.catalog import default_entry, entries_for
 from hearthwatch.artifacts.graph import read_metadata
 from hearthwatch.artifacts.lockfile import LockRow, read_lock
-from hearthwatch.artifacts.lookup import FoundWeights, Kind, WeightsChoice, WeightsQuery, find_weights
+from hearthwatch.artifacts.lookup import FoundWeights, Kind, WeightsChoice, find_weights
 from hearthwatch.artifacts.samples import SAMPLE, SAMPLES_DIR
+from hearthwatch.artifacts.search import WeightsQuery
 from hearthwatch.errors import WeightsAmbiguous, WeightsError, WeightsInvalid, WeightsMissing
 
 State = Literal["found", "sample", "checkpoint only", "missing", "ambiguous", "refused"]

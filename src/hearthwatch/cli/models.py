@@ -23,9 +23,10 @@ from hearthwatch.artifacts.description import describe
 from hearthwatch.artifacts.download import Hooks
 from hearthwatch.artifacts.hub import Remote
 from hearthwatch.artifacts.inventory import Stock, take_stock
-from hearthwatch.artifacts.lookup import WeightsChoice, WeightsQuery
+from hearthwatch.artifacts.lookup import WeightsChoice
 from hearthwatch.artifacts.pull import PulledFile, pull
 from hearthwatch.artifacts.samples import notice
+from hearthwatch.artifacts.search import WeightsQuery
 from hearthwatch.cli.terminal import mib, say
 from hearthwatch.errors import HearthwatchError, UnknownModel, WeightsInvalid
 from hearthwatch.models import MODELS, get_model
