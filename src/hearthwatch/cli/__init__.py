@@ -13,6 +13,7 @@ from hearthwatch import __version__
 from hearthwatch.cli import models
 from hearthwatch.cli.analyze import analyze
 from hearthwatch.cli.convert import convert_command
+from hearthwatch.cli.demo import demo
 from hearthwatch.cli.serve import serve
 from hearthwatch.cli.terminal import say
 from hearthwatch.errors import HearthwatchError
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(analyze)
 app.command()(serve)
+app.command()(demo)
 models.app.command("convert")(convert_command)
 app.add_typer(models.app, name="models")
 
