@@ -4,8 +4,8 @@
 .SUFFIXES:
 
 PY := .venv/bin/python
-PHOTO ?= src/hearthwatch/adapter/pictures/astronaut.jpg
 OUT ?= out
+PORT_OFFSET ?= 0
 NETWORKS ?= all
 export PYTHON UV UPGRADE
 
@@ -14,14 +14,31 @@ ifneq ($(shell test -x $(PY) && cat .venv/.home 2>/dev/null),$(shell pwd -P))
 STALE := stale
 endif
 
-.PHONY: help run install test test-all check bench sample-zoo lock clean stale
+.PHONY: help run demo analyze install test test-all check bench sample-zoo lock clean stale
+
+# A name with spaces in it is one photo where it is there, else several.
+define ANALYZE
+if test -e "$(PHOTO)"; then set -- "$(PHOTO)"; else set -- $(PHOTO); fi; \
+$(PY) -m hearthwatch analyze --out "$(OUT)" "$$@"
+endef
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
-run: .venv/.base ## set up, then analyse PHOTO="a.jpg b.jpg" (or a picture of ours) into OUT=out
-	@if test -e "$(PHOTO)"; then set -- "$(PHOTO)"; else set -- $(PHOTO); fi; \
-	$(PY) -m hearthwatch analyze --out "$(OUT)" "$$@"
+run: .venv/.base ## set up, show a drawn evening scene, and serve until Ctrl-C (PORT_OFFSET=1000: other ports)
+ifdef PHOTO
+	@echo "With PHOTO, this is 'make analyze'; without, it shows a drawn scene and serves." >&2
+	@$(ANALYZE)
+else
+	@$(PY) -m hearthwatch demo --serve --port-offset "$(PORT_OFFSET)" --out "$(OUT)"
+endif
+
+demo: .venv/.base ## the same scene once, without services
+	@$(PY) -m hearthwatch demo --out "$(OUT)"
+
+analyze: .venv/.base ## set up, then analyse PHOTO="a.jpg b.mp4" into OUT=out
+	@test -n "$(PHOTO)" || { echo 'Name a photo: make analyze PHOTO=front-door.jpg' >&2; exit 2; }
+	@$(ANALYZE)
 
 install: .venv/.base ## set up .venv with the hearthwatch command in it
 	@echo "Installed: .venv/bin/hearthwatch --help"
