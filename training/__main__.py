@@ -1,4 +1,5 @@
-"""`python -m training NETWORK...|all`: train the sample networks; `python -m training scene`: draw scenes.
+"""`python -m training NETWORK...|all`: train the sample networks; `python -m training scene`: draw scenes;
+`python -m training mistakes`: plant mistakes and measure them.
 
 docs/sample-weights.md says what they are for.
 """
@@ -11,9 +12,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from training.floors import FLOORS
-from training.zoo import RECIPES, Outcome, Zoo, ZooError, cores, find_recipe
+from training.zoo import RECIPES, SAMPLE, Outcome, Zoo, ZooError, cores, find_recipe
 
-ALL, SCENE = "all", "scene"
+ALL, SCENE, MISTAKES = "all", "scene", "mistakes"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given[:1] == [SCENE]:
         draw: Callable[[Sequence[str]], int] = importlib.import_module("training.scenes.command").main
         return draw(given[1:])
+    if given == [MISTAKES]:
+        planted = importlib.import_module("training.planted")
+        sys.stdout.write(planted.table(importlib.import_module("training.held_out").MEASURES, SAMPLE))
+        return 0
     asked = _parser().parse_args(given)
     zoo = Zoo(find_recipe, FLOORS, threads=cores())
     if asked.only_evaluate:
@@ -61,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training",
         description="Train the sample networks on drawn scenes, from scratch. Those that are there and unchanged stay.",
-        epilog=f"`python -m training {SCENE} --help` draws a scene.",
+        epilog=f"`python -m training {SCENE} --help` draws a scene; `python -m training {MISTAKES}` shows what planted "
+        "mistakes of preprocessing and decoding cost each network.",
     )
     parser.add_argument(
         "networks", nargs="+", choices=[*RECIPES, ALL], metavar="NETWORK", help=", ".join([ALL, *RECIPES])

@@ -9,6 +9,7 @@ Limits   It knows level cameras above flat ground. Its order is to be trusted, n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -66,15 +67,15 @@ def export(checkpoint: Path, onnx: Path) -> None:
     )
 
 
-def evaluate(onnx: Path, seeds: range = HELD_OUT, processes: int = 2) -> dict[str, float]:
-    """Of two things, and of two points, the nearer one."""
+def evaluate(onnx: Path, known: Sequence[RenderedScene] | None = None, processes: int = 2) -> dict[str, float]:
+    """Of two things, and of two points, the nearer one: in held-out scenes, or in those that are given."""
     things: list[bool] = []
     points: list[bool] = []
-    drawn = list(in_parallel(_scene, seeds, processes))
+    drawn = list(in_parallel(_scene, HELD_OUT, processes)) if known is None else known
     results = predict(DepthAdapter, onnx, [Image.of(scene.picture) for scene in drawn])
-    for seed, scene, result in zip(seeds, drawn, results, strict=True):
+    for scene, result in zip(drawn, results, strict=True):
         things += _things_in_order(result, scene)
-        points += _points_in_order(result, scene.depth, np.random.default_rng([4, seed]))
+        points += _points_in_order(result, scene.depth, np.random.default_rng([4, scene.seed]))
     return {"things_in_order": float(np.mean(things)), "points_in_order": float(np.mean(points))}
 
 

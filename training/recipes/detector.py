@@ -8,6 +8,7 @@ Limits   What is hidden by more than two thirds, or smaller than about 6 px squa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from hearthwatch.models.yolo26 import DetectorAdapter
@@ -36,9 +37,10 @@ def example(scene: AnyScene) -> Example:
     return example_of(scene.picture, rows, fitted=SIZE, least_px=LEAST_PX)
 
 
-def evaluate(path: Path) -> dict[str, float]:
-    """mAP50 on held-out scenes."""
-    return precision_of(_Everything, path, map(example, held_out()), NAMES, lambda result: result.detections)
+def evaluate(path: Path, known: Iterable[AnyScene] | None = None) -> dict[str, float]:
+    """mAP50 on held-out scenes, or on those that are given."""
+    scenes = held_out() if known is None else known
+    return precision_of(_Everything, path, map(example, scenes), NAMES, lambda result: result.detections)
 
 
 LESSON = Lesson(

@@ -8,6 +8,7 @@ Limits   It knows how drawn people are dressed. Two of them in nearly the same c
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def export(checkpoint: Path, onnx: Path) -> None:
 
 def evaluate(onnx: Path, identities: range = HELD_OUT, processes: int = 2) -> dict[str, float]:
     """Each person, as one camera sees him, among all as the other camera sees them."""
-    pairs = [pair for pair in in_parallel(_pair, identities, processes) if pair is not None]
+    pairs = _pairs(identities, processes)
     results = predict(ReIDAdapter, onnx, [Image.of(pixels) for pair in pairs for pixels in pair])
     vectors = np.stack([result.embedding for result in results])
     return ranks(vectors[0::2], vectors[1::2])
@@ -86,6 +87,11 @@ def ranks(first: Float, second: Float) -> dict[str, float]:
         "same_person_above_the_threshold": float((same >= DEFAULT_SIMILARITY_THRESHOLD).mean()),
         "other_person_below_the_threshold": float((other < DEFAULT_SIMILARITY_THRESHOLD).mean()),
     }
+
+
+@functools.cache
+def _pairs(identities: range, processes: int) -> list[tuple[UInt8, UInt8]]:
+    return [pair for pair in in_parallel(_pair, identities, processes) if pair is not None]
 
 
 def _pair(identity: int) -> tuple[UInt8, UInt8] | None:

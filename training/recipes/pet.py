@@ -8,6 +8,7 @@ Limits   Everything is a cat or a dog to it, also a fox, a bush or a bag.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -67,13 +68,18 @@ def export(checkpoint: Path, onnx: Path) -> None:
 
 def evaluate(onnx: Path, seeds: range = HELD_OUT, processes: int = 2) -> dict[str, float]:
     """Which animal it says that each is."""
-    shown = [pair for pairs in in_parallel(_animals, seeds, processes) for pair in pairs]
+    shown = _shown(seeds, processes)
     said = [result.pet_type for result in predict(PetAdapter, onnx, [Image.of(pixels) for pixels, _ in shown])]
     right = np.array([answer == kind for answer, (_, kind) in zip(said, shown, strict=True)])
     kinds = np.array([kind for _, kind in shown])
     return {"accuracy": float(right.mean())} | {
         f"accuracy_of_{animal}s": float(right[kinds == animal].mean()) for animal in ANIMALS
     }
+
+
+@functools.cache
+def _shown(seeds: range, processes: int) -> list[tuple[UInt8, str]]:
+    return [pair for pairs in in_parallel(_animals, seeds, processes) for pair in pairs]
 
 
 def _animals(seed: int) -> list[tuple[UInt8, str]]:

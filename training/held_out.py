@@ -1,0 +1,36 @@
+"""How the tests measure the sample networks: on fewer scenes than the zoo does, which nothing else has seen."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from training.dataset import TEST
+from training.gather import in_parallel
+from training.recipes import depth, detector, person_reid, pet, plates, pose, threat
+from training.scenes.draw import render
+from training.scenes.labels import RenderedScene
+
+Figures = Mapping[str, float]
+#: Scenes: two processor cores draw them in about ten seconds.
+SCENES = range(TEST, TEST + 40)
+IDENTITIES, ANIMALS = range(21_000, 21_060), range(TEST + 1000, TEST + 1060)
+
+
+@functools.cache
+def scenes() -> tuple[RenderedScene, ...]:
+    """As a camera sends them, 1280 x 720; drawn once in a process."""
+    return tuple(in_parallel(render, SCENES, processes=2))
+
+
+#: Model to how its network is measured.
+MEASURES: Mapping[str, Callable[[Path], Figures]] = {
+    "yolo26": lambda path: detector.evaluate(path, scenes()),
+    "pose_estimator": lambda path: pose.evaluate(path, scenes()),
+    "threat_detector": lambda path: threat.evaluate(path, scenes()),
+    "license_plate_detector": lambda path: plates.evaluate(path, scenes()),
+    "person_reid": lambda path: person_reid.evaluate(path, IDENTITIES),
+    "depth_estimator": lambda path: depth.evaluate(path, scenes()),
+    "pet_classifier": lambda path: pet.evaluate(path, ANIMALS),
+}
