@@ -9,6 +9,7 @@ import pytest
 from training.dataset import Scenes, SceneSet, _draw_shard, stored
 from training.scenes.camera import Camera
 from training.scenes.labels import Animal, Person, Plate, RenderedScene, Vehicle, Weapon
+from training.scenes.spec import SceneSpec
 from training.yolo.evaluate import Found, match, mean_average_precision
 from training.yolo.examples import Example, View, example_of, shown
 
@@ -128,8 +129,12 @@ def test_the_more_confident_find_takes_the_object() -> None:
 # Drawn scenes on disk
 
 
-def drawn(seed: int, size: tuple[int, int]) -> RenderedScene:
-    width, height = size
+def spec(seed: int, size: tuple[int, int]) -> SceneSpec:
+    return SceneSpec("porch", "day", Camera(*size, 400.0, 2.5, 0.2), seed=seed)
+
+
+def drawn(spec: SceneSpec) -> RenderedScene:
+    seed, width, height = spec.seed, spec.camera.width, spec.camera.height
     keypoints = np.tile(np.array([10, 20, 2], np.float32), (17, 1))
     return RenderedScene(
         picture=np.full((height, width, 3), seed % 256, np.uint8),
@@ -159,12 +164,12 @@ def drawn(seed: int, size: tuple[int, int]) -> RenderedScene:
         light="day",
         caption="A person on a porch.",
         seed=seed,
-        camera=Camera(width, height, 400.0, 2.5, 0.2),
+        camera=spec.camera,
     )
 
 
 def test_a_shard_gives_back_what_was_drawn_at_the_size_that_is_kept(tmp_path: Path) -> None:
-    wanted = SceneSet("few", 7, 3, (64, 36), (32, 18))
+    wanted = SceneSet("few", 7, 3, (64, 36), (32, 18), spec)
     _draw_shard(wanted, tmp_path / "00000", range(7, 10), drawn)
     kept = Scenes(tmp_path)
     assert len(kept) == 3
@@ -182,5 +187,5 @@ def test_a_shard_gives_back_what_was_drawn_at_the_size_that_is_kept(tmp_path: Pa
 
 
 def test_a_scene_of_the_size_that_is_kept_keeps_its_pixels() -> None:
-    scene = drawn(3, (32, 18))
+    scene = drawn(spec(3, (32, 18)))
     assert stored(scene, (32, 18)).picture is scene.picture

@@ -39,6 +39,8 @@ _EMPTY = 0.04
 #: Shares of 0, 1, 2 … of them.
 _PEOPLE, _VEHICLES, _CREATURES = (0.1, 0.36, 0.28, 0.16, 0.1), (0.34, 0.38, 0.2, 0.08), (0.58, 0.32, 0.1)
 _HOLDS, _HARMLESS, _CARRIES = 0.45, 0.2, 0.15
+#: The same of a window, where hands are what matters.
+_CLOSE_PEOPLE, _CLOSE_VEHICLES, _CLOSE_HOLDS = (0.02, 0.28, 0.4, 0.3), (0.6, 0.4), 0.8
 #: How often each kind of vehicle is tried, and where it stands.
 _KINDS: dict[str, tuple[float, tuple[str, ...]]] = {
     "car": (0.38, ("road", "drive")),
@@ -70,6 +72,27 @@ def random_spec(seed: int, size: tuple[int, int] = (1280, 720)) -> SceneSpec:
         people=tuple(p for p in people if p),
         animals=tuple(a for a in animals if a),
     )
+
+
+def window_spec(seed: int, size: tuple[int, int] = (320, 320), whole: int = 1280) -> SceneSpec:
+    """A scene that is seen through a window of a picture, with people in it who mostly hold something.
+
+    Args:
+        seed: of everything.
+        size: (width, height) of the window in pixels.
+        whole: width of the picture that the window is the middle of.
+    """
+    rng = np.random.default_rng([11, seed])
+    place = PLACES[int(rng.integers(len(PLACES)))]
+    light = LIGHTS[int(rng.choice(len(LIGHTS), p=_LIGHT_SHARES))]
+    wide = _camera(rng, (whole, whole * 9 // 16))
+    # Towards the chest of somebody at that distance; near ones are larger than the window.
+    pitch = math.atan2(wide.height_m - 1.1, float(rng.uniform(4, 13)))
+    scene = SceneSpec(place, light, replace(wide, width=size[0], height=size[1], pitch=pitch), seed=seed)
+    ground = _FreeGround.of(layout_of(place, seed), scene.camera, rng)
+    people = [_person(ground, rng, seed, _CLOSE_HOLDS, 0.5) for _ in range(_count(rng, _CLOSE_PEOPLE))]
+    vehicles = [_vehicle(ground, rng) for _ in range(_count(rng, _CLOSE_VEHICLES))]
+    return replace(scene, people=tuple(p for p in people if p), vehicles=tuple(v for v in vehicles if v))
 
 
 def identity_scene(identity: int, view: int, camera: Literal[0, 1]) -> SceneSpec:
@@ -215,17 +238,19 @@ def _identity(seed: int, rng: Rng) -> int:
     return int(rng.integers(*IDENTITIES[split]))
 
 
-def _person(ground: _FreeGround, rng: Rng, seed: int) -> PersonSpec | None:
+def _person(
+    ground: _FreeGround, rng: Rng, seed: int, armed: float = _HOLDS, cut_off: float = 0.12
+) -> PersonSpec | None:
     posture = (*POSTURES, "arms_raised")[int(rng.integers(len(POSTURES) + 1))]
     raised = posture == "arms_raised"
     posture = "standing" if raised else posture
     holds = carries = None
-    if rng.random() < _HOLDS:
+    if rng.random() < armed:
         holds = str(rng.choice(HARMLESS if rng.random() < _HARMLESS else WEAPONS))
     elif posture in ("standing", "walking") and not raised and rng.random() < 2 * _CARRIES:
         carries = "box"
     room = _ROOM.get(posture, 0.38)
-    cut = 0.12 if rng.random() < 0.1 else 0.0
+    cut = cut_off if rng.random() < 0.1 else 0.0
     for _ in range(40):
         area = ground.area(("walk", "drive"))
         if area is None:
