@@ -75,7 +75,7 @@ def test_hidden_and_tiny_things_are_there_but_not_asked_for() -> None:
         return Animal(kind="cat", box=box, visible=visible, distance_m=5, owner=1)
 
     things = [animal(Box(0, 0, 40, 40), 1), animal(Box(50, 0, 90, 40), 0.2), animal(Box(0, 60, 6, 66), 1)]
-    made = example_of(np.zeros((80, 100, 3), np.uint8), [(3, t) for t in things], fitted=(40, 50), least_px=6)
+    made = example_of(np.zeros((80, 100, 3), np.uint8), [(3, t) for t in things], scale=0.5, least_px=6)
     assert made.boxes.tolist() == [[0, 0, 40, 40]]
     assert made.classes.tolist() == [3]
     assert len(made.ignore) == 2

@@ -204,7 +204,7 @@ def test_an_example_that_cannot_be_made_ends_the_training_with_its_reason() -> N
 
 
 def test_a_network_learns_to_tell_a_red_square_from_a_blue_one_and_its_file_says_what_it_is(tmp_path: Path) -> None:
-    course = Course("squares", TINY, steps=120, rate=8e-3)
+    course = Course("squares", TINY, steps=90, rate=8e-3)
     weights = train(course, squares(8), work(tmp_path))
     output = tmp_path / "yolo26.onnx"
     export(trained(weights, TINY), output, Facts("yolo26", ("red", "blue"), (64, 64)))

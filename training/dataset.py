@@ -154,19 +154,24 @@ def stored(scene: RenderedScene, kept: tuple[int, int]) -> StoredScene:
         picture = np.asarray(cv2.resize(picture, kept, interpolation=cv2.INTER_LINEAR), np.uint8)
     factor = kept[0] / width
     return StoredScene(
-        picture,
-        *(
-            tuple(_scaled(thing, factor) for thing in group)  # type: ignore[arg-type]
-            for group in (scene.people, scene.weapons, scene.vehicles, scene.plates, scene.animals)
-        ),
-        scene.place,
-        scene.light,
-        scene.caption,
-        scene.seed,
+        picture=picture,
+        people=_scaled(scene.people, factor),
+        weapons=_scaled(scene.weapons, factor),
+        vehicles=_scaled(scene.vehicles, factor),
+        plates=_scaled(scene.plates, factor),
+        animals=_scaled(scene.animals, factor),
+        place=scene.place,
+        light=scene.light,
+        caption=scene.caption,
+        seed=scene.seed,
     )
 
 
-def _scaled(thing: T, factor: float) -> T:
+def _scaled(things: Sequence[T], factor: float) -> tuple[T, ...]:
+    return tuple(_at_size(thing, factor) for thing in things)
+
+
+def _at_size(thing: T, factor: float) -> T:
     box = Box(*(side * factor for side in thing.box))
     if isinstance(thing, Person):
         keypoints = thing.keypoints * np.array([factor, factor, 1], np.float32)

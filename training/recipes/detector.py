@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hearthwatch.models.yolo26 import DetectorAdapter
 from training.dataset import AnyScene, held_out
-from training.yolo.examples import Example, View, example_of
+from training.yolo.examples import Example, View, example_of, fit
 from training.yolo.measure import precision_of
 from training.yolo.recipe import Lesson, once
 
@@ -34,7 +34,7 @@ def example(scene: AnyScene) -> Example:
     """What is to be found in a scene."""
     things = [*scene.people, *scene.vehicles, *scene.animals]
     rows = [(NAMES.index(_COCO.get(thing.kind, thing.kind)), thing) for thing in things]
-    return example_of(scene.picture, rows, fitted=SIZE, least_px=LEAST_PX)
+    return example_of(scene.picture, rows, scale=fit(scene.picture, SIZE), least_px=LEAST_PX)
 
 
 def evaluate(path: Path, known: Iterable[AnyScene] | None = None) -> dict[str, float]:

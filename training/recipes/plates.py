@@ -20,7 +20,7 @@ from hearthwatch.vision.image import Image
 from training.dataset import AnyScene, StoredScene, held_out
 from training.measured import opened
 from training.yolo.evaluate import match
-from training.yolo.examples import Example, View, example_of
+from training.yolo.examples import Example, View, example_of, fit
 from training.yolo.measure import precision_of
 from training.yolo.recipe import Lesson, hits
 
@@ -43,7 +43,9 @@ class _Everything(PlateDetectorAdapter):
 def example(scene: AnyScene) -> Example:
     """What is to be found in a scene."""
     rows = [(0, plate) for plate in scene.plates]
-    return example_of(scene.picture, rows, fitted=SIZE, least_px=LEAST_PX, least_visible=LEAST_VISIBLE)
+    return example_of(
+        scene.picture, rows, scale=fit(scene.picture, SIZE), least_px=LEAST_PX, least_visible=LEAST_VISIBLE
+    )
 
 
 def evaluate(path: Path, known: Sequence[AnyScene] | None = None) -> dict[str, float]:

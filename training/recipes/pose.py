@@ -22,7 +22,7 @@ from training.dataset import AnyScene, StoredScene, held_out
 from training.measured import opened
 from training.scenes.labels import Person
 from training.yolo.evaluate import Found, match, mean_average_precision
-from training.yolo.examples import Example, View, example_of
+from training.yolo.examples import Example, View, example_of, fit
 from training.yolo.recipe import Lesson, hits
 
 NAMES = ("person",)
@@ -36,7 +36,7 @@ POSED_PX, POSED_VISIBLE = 48.0, 0.8
 def example(scene: AnyScene) -> Example:
     """What is to be found in a scene."""
     rows = [(0, person) for person in scene.people]
-    return example_of(scene.picture, rows, fitted=SIZE, least_px=LEAST_PX, keypoints=True)
+    return example_of(scene.picture, rows, scale=fit(scene.picture, SIZE), least_px=LEAST_PX, keypoints=True)
 
 
 def evaluate(path: Path, known: Iterable[AnyScene] | None = None) -> dict[str, float]:
@@ -83,8 +83,8 @@ def _answers(path: Path, known: Iterable[AnyScene]) -> Iterable[tuple[AnyScene, 
 
 
 def _is_posed(person: Person, scene: AnyScene) -> bool:
-    scale = min(SIZE[0] / scene.picture.shape[0], SIZE[1] / scene.picture.shape[1])
-    return max(person.box.width, person.box.height) * scale >= POSED_PX and person.visible >= POSED_VISIBLE
+    longest = max(person.box.width, person.box.height) * fit(scene.picture, SIZE)
+    return longest >= POSED_PX and person.visible >= POSED_VISIBLE
 
 
 def _certain(keypoints: Float) -> Float:

@@ -86,8 +86,9 @@ def window_spec(seed: int, size: tuple[int, int] = (320, 320), whole: int = 1280
     place = PLACES[int(rng.integers(len(PLACES)))]
     light = LIGHTS[int(rng.choice(len(LIGHTS), p=_LIGHT_SHARES))]
     wide = _camera(rng, (whole, whole * 9 // 16))
-    # Towards the chest of somebody at that distance; near ones are larger than the window.
-    pitch = math.atan2(wide.height_m - 1.1, float(rng.uniform(4, 13)))
+    # Mostly towards the chest of somebody at that distance; near ones are larger than the window.
+    distance = float(rng.uniform(4, 13) if rng.random() < 0.85 else rng.uniform(13, 80))
+    pitch = math.atan2(wide.height_m - 1.1, distance)
     scene = SceneSpec(place, light, replace(wide, width=size[0], height=size[1], pitch=pitch), seed=seed)
     ground = _FreeGround.of(layout_of(place, seed), scene.camera, rng)
     people = [_person(ground, rng, seed, _CLOSE_HOLDS, 0.5) for _ in range(_count(rng, _CLOSE_PEOPLE))]

@@ -48,7 +48,7 @@ class View:
 
     Attributes:
         size: (height, width) that the network sees at once.
-        fitted: (height, width) of the input that it will have in use; a view shows a part of it where it is smaller.
+        fitted: (height, width) that a picture fits into at the size that it has in use; a view shows a part of it.
         zoom: least and largest size of things, relative to that in use.
         focus: share of views that have an object in them on purpose, where the picture has one.
         flip: share of mirrored views.
@@ -69,7 +69,7 @@ def example_of(
     pixels: UInt8,
     things: Sequence[tuple[int, Thing]],
     *,
-    fitted: tuple[int, int],
+    scale: float,
     least_px: float,
     least_visible: float = LEAST_VISIBLE,
     keypoints: bool = False,
@@ -79,12 +79,11 @@ def example_of(
     Args:
         pixels: (H, W, 3) uint8 RGB.
         things: class index and label of each.
-        fitted: (height, width) of the network's input in use.
-        least_px: things that are smaller than a square of this side there are not asked for.
+        scale: pixels of the network's input in use, per pixel of the picture.
+        least_px: things that are smaller than a square of this side in the input are not asked for.
         least_visible: nor are those of whom less can be seen.
         keypoints: the things are people, and their joints are learned.
     """
-    scale = min(fitted[0] / pixels.shape[0], fitted[1] / pixels.shape[1])
     asked = [
         (class_id, thing)
         for class_id, thing in things
@@ -99,6 +98,11 @@ def example_of(
         _boxes([thing for _, thing in things if id(thing) not in chosen]),
         np.array(joints, np.float32).reshape(-1, len(FLIP), 3) if keypoints else None,
     )
+
+
+def fit(pixels: UInt8, size: tuple[int, int]) -> float:
+    """Pixels of an input of (height, width) per pixel of a whole picture that is fitted into it."""
+    return min(size[0] / pixels.shape[0], size[1] / pixels.shape[1])
 
 
 def _boxes(things: Sequence[Thing]) -> Float:
@@ -133,9 +137,8 @@ def shown(example: Example, view: View, rng: Generator) -> Example:
 def _placing(example: Example, view: View, rng: Generator) -> tuple[float, tuple[float, float]]:
     """Scale, and where the picture's corner comes to lie in the view."""
     height, width = example.pixels.shape[:2]
-    fit = min(view.fitted[0] / height, view.fitted[1] / width)
     low, high = np.log(view.zoom)
-    scale = fit * float(np.exp(rng.uniform(low, high)))
+    scale = fit(example.pixels, view.fitted) * float(np.exp(rng.uniform(low, high)))
     target: list[float] | None = None
     if len(example.boxes) and rng.random() < view.focus:
         box = example.boxes[rng.integers(len(example.boxes))]
@@ -162,14 +165,14 @@ def _in_view(pixels: UInt8, boxes: Float, ignore: Float, classes: Ids, keypoints
     height, width = view.size
     limits = np.array([width, height, width, height], np.float32)
     cut, ignored = (np.clip(b, 0, limits) for b in (boxes, ignore))
-    whole, left = (np.prod(np.maximum(b[:, 2:] - b[:, :2], 0), axis=1) for b in (boxes, cut))
+    whole, left = _areas(boxes), _areas(cut)
     there = left > 0
-    asked = there & (left >= LEAST_IN_VIEW * whole) & (left >= view.least_px**2)
-    ignored = ignored[np.prod(np.maximum(ignored[:, 2:] - ignored[:, :2], 0), axis=1) > 0]
+    asked = there & (left >= np.maximum(LEAST_IN_VIEW * whole, view.least_px**2))
+    ignored = ignored[_areas(ignored) > 0]
     if keypoints is not None:
-        inside = ((keypoints[..., :2] >= 0) & (keypoints[..., :2] < limits[:2])).all(axis=2)
-        keypoints = keypoints * np.concatenate([np.ones((*inside.shape, 2), np.float32), inside[..., None]], axis=2)
-        keypoints = np.asarray(keypoints[asked], np.float32)
+        keypoints = np.array(keypoints[asked], np.float32)
+        outside = (keypoints[..., :2] < 0) | (keypoints[..., :2] >= limits[:2])
+        keypoints[..., 2][outside[..., 0] | outside[..., 1]] = 0
     return Example(
         pixels,
         np.asarray(cut[asked], np.float32),
@@ -177,6 +180,11 @@ def _in_view(pixels: UInt8, boxes: Float, ignore: Float, classes: Ids, keypoints
         np.asarray(np.concatenate([ignored, cut[there & ~asked]]), np.float32),
         keypoints,
     )
+
+
+def _areas(boxes: Float) -> Float:
+    areas: Float = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+    return areas
 
 
 def _relit(pixels: UInt8, view: View, rng: Generator) -> UInt8:

@@ -39,11 +39,11 @@ def export(network: YOLOv8, output: Path, facts: Facts) -> None:
         output: the ONNX file.
         facts: about it.
     """
-    from hearthwatch.networks import Network
+    from hearthwatch.networks import Kind, Network
     from hearthwatch.networks.export import export_onnx
 
     network.eval().fuse()
-    kind = "yolov8-pose" if network.task == "pose" else "yolov8-detect"
+    kind: Kind = "yolov8-pose" if network.task == "pose" else "yolov8-detect"
     whole = Network(network, facts.size, network.stride, kind, (OUTPUT,))
     export_onnx(whole, output, input_name=INPUT, output_names=(OUTPUT,), size=facts.size)
     # As other tools read them from YOLO files.

@@ -63,7 +63,7 @@ def losses(raw: Raw, truth: Truth, gains: Gains) -> Losses:
     with torch.no_grad():
         shares = raw.boxes.unflatten(1, (4, BINS)).softmax(dim=2)
         boxes = _boxes(_mean(shares, dim=2).transpose(1, 2), centres, strides[:, None])
-    assignment = assign(raw.classes.detach().sigmoid(), boxes, centres, strides, truth)
+        assignment = assign(raw.classes.sigmoid(), boxes, centres, strides, truth)
     whole = assignment.quality.sum().clamp(min=1.0)
     scores = _scores(raw.classes, assignment, truth, centres) / whole
     image, anchor = (assignment.owner >= 0).nonzero(as_tuple=True)

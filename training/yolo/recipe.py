@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.dataset import TRAINING, AnyScene, StoredScene, scenes
+from training.dataset import TRAINING, AnyScene, SceneSet, StoredScene, scenes
 from training.recipe import Recipe, Workplace
 from training.yolo.examples import Example, View
 from training.yolo.export import Facts, export
@@ -23,6 +23,7 @@ class Lesson:
         size: (height, width) of its input in use.
         view: how it is shown pictures in training.
         example: what it is to find in a scene.
+        scenes: that it learns from.
         times: how often a scene is shown in each pass over all of them.
         minutes: that the training takes on two cores, about.
         steps: of the training.
@@ -43,6 +44,7 @@ class Lesson:
     minutes: float
     steps: int
     batch: int = 16
+    scenes: SceneSet = TRAINING
     keypoints: int = 0
     width: float = 0.125
     rate: float = 4e-3
@@ -58,7 +60,7 @@ class Lesson:
         from training.yolo.batches import Batches
         from training.yolo.loop import Course, train
 
-        known = scenes(TRAINING, work.scenes, processes=work.threads, progress=work.progress)
+        known = scenes(self.scenes, work.scenes, processes=work.threads, progress=work.progress)
         order = [index for index, scene in enumerate(known) for _ in range(self.times(scene))]
         batches = Batches(order, lambda index: self.example(known[index]), self.view, self.batch, self.seed)
         course = Course(self.title.lower(), self._layout(), self.steps, rate=self.rate, seed=self.seed)

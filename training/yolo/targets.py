@@ -52,11 +52,10 @@ class Assignment(NamedTuple):
     quality: torch.Tensor
 
 
-@torch.no_grad()
 def assign(
     scores: torch.Tensor, boxes: torch.Tensor, centres: torch.Tensor, strides: torch.Tensor, truth: Truth
 ) -> Assignment:
-    """Choose the positives of a batch.
+    """Choose the positives of a batch. To be called without gradients.
 
     Args:
         scores: (N, classes, A) probabilities.
