@@ -43,9 +43,8 @@ class _Everything(PlateDetectorAdapter):
 def example(scene: AnyScene) -> Example:
     """What is to be found in a scene."""
     rows = [(0, plate) for plate in scene.plates]
-    return example_of(
-        scene.picture, rows, scale=fit(scene.picture, SIZE), least_px=LEAST_PX, least_visible=LEAST_VISIBLE
-    )
+    scale = fit(scene.picture, SIZE)
+    return example_of(scene.picture, rows, scale=scale, least_px=LEAST_PX, least_visible=LEAST_VISIBLE)
 
 
 def evaluate(path: Path, known: Sequence[AnyScene] | None = None) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 Network  YOLOv8's layout at an eighth of its channels, with narrower heads; see `training.yolo`.
 Classes  knife, gun, bat, crowbar.
-Input    the whole picture, letterboxed to 736 x 1280 px: in 640 px most guns have 8. Learned from windows at that scale.
+Input    the whole picture, letterboxed to 736 x 1280 px: in 640 px most guns have 8. Learned from windows of 256 x 256
+         px at that scale.
 Limits   What is hidden by more than half, or smaller than about 10 px square of the 1280, was never asked for.
 """
 
