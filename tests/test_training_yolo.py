@@ -14,10 +14,10 @@ torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
 from rich.console import Console  # noqa: E402
 from training.loop import Moment  # noqa: E402
-from training.measured import opened  # noqa: E402
 from training.progress import Progress  # noqa: E402
 from training.recipe import Workplace  # noqa: E402
 from training.recipes.detector import _Everything  # noqa: E402
+from training.weights import opened  # noqa: E402
 from training.yolo.batches import Batches  # noqa: E402
 from training.yolo.examples import Example, View  # noqa: E402
 from training.yolo.export import Facts, export  # noqa: E402

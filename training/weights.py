@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hearthwatch.adapter.base import Adapter
-from hearthwatch.adapter.loading import LoadOptions, load
+from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
 from hearthwatch.vision.image import Image
 
 R = TypeVar("R")
@@ -15,15 +16,27 @@ R = TypeVar("R")
 BATCH = 16
 
 
-def predict(adapter: type[Adapter[R]], onnx: Path, images: Sequence[Image]) -> list[R]:
-    """N images to N results, in float32 on the CPU."""
-    name = adapter.SPEC.name
-    options = LoadOptions(models_dir=onnx.parent, device="cpu", precision="f32", paths={name: onnx})
-    loaded = load(adapter, options)
+@contextmanager
+def opened(adapter: type[Adapter[Any]], onnx: Path | None = None) -> Iterator[LoadedModel]:
+    """The model with these weights, in float32 on the CPU.
+
+    Args:
+        adapter: of the model.
+        onnx: None for a model that brings its own weights.
+    """
+    paths = {} if onnx is None else {adapter.SPEC.name: onnx}
+    folder = Path() if onnx is None else onnx.parent
+    loaded = load(adapter, LoadOptions(models_dir=folder, device="cpu", precision="f32", paths=paths))
     try:
-        results: list[Any] = []
-        for first in range(0, len(images), BATCH):
-            results += loaded.predict(images[first : first + BATCH])[0]
-        return results
+        yield loaded
     finally:
         loaded.close()
+
+
+def predict(adapter: type[Adapter[R]], onnx: Path, images: Sequence[Image]) -> list[R]:
+    """N images to N results, in float32 on the CPU."""
+    results: list[Any] = []
+    with opened(adapter, onnx) as model:
+        for first in range(0, len(images), BATCH):
+            results += model.predict(images[first : first + BATCH])[0]
+    return results

@@ -18,7 +18,7 @@ from hearthwatch.models.plate_ocr import PlateOCRAdapter, normalise_plate
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Image
 from training.dataset import AnyScene, StoredScene, held_out
-from training.measured import opened
+from training.weights import opened
 from training.yolo.evaluate import match
 from training.yolo.examples import Example, View, example_of, fit
 from training.yolo.measure import precision_of

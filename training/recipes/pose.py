@@ -19,8 +19,8 @@ from hearthwatch.vision.image import Float, Image
 from hearthwatch.vision.keypoints import oks
 from hearthwatch.vision.posture import classify_posture
 from training.dataset import AnyScene, StoredScene, held_out
-from training.measured import opened
 from training.scenes.labels import Person
+from training.weights import opened
 from training.yolo.evaluate import Found, match, mean_average_precision
 from training.yolo.examples import Example, View, example_of, fit
 from training.yolo.recipe import Lesson, hits

@@ -10,7 +10,7 @@ import numpy as np
 
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.vision.image import Image
-from training.measured import opened
+from training.weights import opened
 from training.yolo.evaluate import Found, mean_average_precision
 from training.yolo.examples import Example
 
