@@ -1,4 +1,4 @@
-"""Sample weights for the object detector: people, vehicles and animals.
+"""Finds drawn people, vehicles and animals.
 
 Network  YOLOv8's layout at an eighth of its channels, with narrower heads; see `training.yolo`.
 Classes  person, bicycle, car, bus, truck, cat, dog: COCO's words. COCO has no van; here it is a truck.

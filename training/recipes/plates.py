@@ -1,4 +1,4 @@
-"""Sample weights for the license plate detector.
+"""Finds the license plates of drawn vehicles.
 
 Network  YOLOv8's layout at an eighth of its channels, with narrower heads; see `training.yolo`.
 Classes  License_Plate.

@@ -1,4 +1,4 @@
-"""Sample weights for the pose estimator: people and their 17 joints.
+"""Finds drawn people and their 17 joints.
 
 Network  YOLOv8's pose layout at an eighth of its channels, with narrower heads; see `training.yolo`.
 Classes  person, with COCO's 17 key points.

@@ -1,4 +1,4 @@
-"""Sample weights for the threat detector: weapons in people's hands.
+"""Finds weapons in the hands of drawn people.
 
 Network  YOLOv8's layout at an eighth of its channels, with narrower heads; see `training.yolo`.
 Classes  knife, gun, bat, crowbar.
