@@ -27,7 +27,7 @@ from training.version import version_of
 from training.weights import predict
 
 LEARNED = range(1200)
-HELD_OUT = range(2_000_000, 2_000_080)
+HELD_OUT = range(1_000_000, 1_000_080)
 STEPS = 2500
 #: Depths that differ by less are not asked about.
 LEAST_RATIO = 1.15

@@ -26,7 +26,7 @@ from training.weights import predict
 
 #: Identities to learn from, and those that only the measurement sees.
 LEARNED = range(400)
-HELD_OUT = range(20_000, 20_120)
+HELD_OUT = range(10_000, 10_120)
 #: Of each person and camera, the first that shows him well is taken.
 VIEWS = 4
 STEPS = 2400

@@ -24,7 +24,7 @@ from training.version import version_of
 from training.weights import predict
 
 LEARNED = range(2400)
-HELD_OUT = range(2_000_000, 2_000_240)
+HELD_OUT = range(1_000_000, 1_000_240)
 STEPS = 900
 SIZE = (224, 224)
 STEM = 16
