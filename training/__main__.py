@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(planted.table(importlib.import_module("training.held_out").MEASURES, SAMPLE))
         return 0
     asked = _parser().parse_args(given)
-    zoo = Zoo(find_recipe, FLOORS, threads=cores())
+    zoo = Zoo(find_recipe, FLOORS, threads=asked.threads)
     if asked.only_evaluate:
         return each(zoo, names(asked.networks), lambda name: zoo.measure(name, accept=asked.accept))
     return each(zoo, names(asked.networks), lambda name: zoo.make(name, minutes=asked.minutes, fresh=asked.fresh))
@@ -73,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         "networks", nargs="+", choices=[*RECIPES, ALL], metavar="NETWORK", help=", ".join([ALL, *RECIPES])
     )
     parser.add_argument("--minutes", type=_minutes, help="train each for so long instead of its number of steps")
+    parser.add_argument(
+        "--threads", type=_threads, default=cores(), help="processor cores to use; default: all. Fewer on a busy machine"
+    )
     parser.add_argument("--fresh", action="store_true", help="from the beginning, whatever is there")
     parser.add_argument("--only-evaluate", action="store_true", help="measure what is in its place")
     parser.add_argument(
@@ -86,6 +89,13 @@ def _minutes(text: str) -> float:
     if not 0 < minutes <= 24 * 60:
         raise argparse.ArgumentTypeError("minutes must be above 0 and at most a day")
     return minutes
+
+
+def _threads(text: str) -> int:
+    threads = int(text)
+    if threads < 1:
+        raise argparse.ArgumentTypeError("at least one thread is needed")
+    return threads
 
 
 if __name__ == "__main__":

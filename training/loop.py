@@ -98,6 +98,7 @@ def run(
         return trained
     torch.set_num_threads(workplace.threads)
     torch.set_flush_denormal(True)
+    network.to(memory_format=torch.channels_last)
     average = Average(network)
     kept: dict[str, Stateful] = {"network": network, "average": average.module, **parts}
     done, spent_s = _take_up(running, kept)
