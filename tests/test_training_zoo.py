@@ -21,7 +21,7 @@ from training.progress import Progress
 from training.recipe import Recipe, Workplace
 from training.recipes.person_reid import ranks
 from training.version import closure, version_of
-from training.zoo import LEDGER, MAX_BYTES, RECIPES, SAMPLE, SUFFIXES, Entry, Zoo, ZooError, find_recipe
+from training.zoo import LEDGER, MAX_BYTES, OVERVIEW, RECIPES, SAMPLE, SUFFIXES, Entry, Zoo, ZooError, find_recipe
 
 from hearthwatch.artifacts.card import read_card
 from hearthwatch.errors import WeightsInvalid
@@ -85,10 +85,11 @@ def test_a_network_comes_with_its_card_its_model_card_and_its_figures(tmp_path: 
     zoo = zoo_of(tmp_path, Trainer(), floors={"toy": {"accuracy": 0.8}})
     outcome = zoo.make("toy")
     assert (outcome.ending, outcome.figures) == ("made", {"accuracy": 0.9})
-    assert sorted(path.name for path in zoo.sample.iterdir()) == ["toy.json", "toy.md", "toy.onnx", LEDGER]
+    assert sorted(path.name for path in zoo.sample.iterdir()) == ["README.md", "toy.json", "toy.md", "toy.onnx", LEDGER]
     assert read_card(zoo.sample / "toy.json").weights == "sample"
     assert "| accuracy | 0.900 | 0.8 |" in (zoo.sample / "toy.md").read_text()
     assert orjson.loads((zoo.sample / LEDGER).read_bytes())["toy"]["figures"] == {"accuracy": 0.9}
+    assert "| [toy](toy.md) | 0.00 MB | accuracy | 0.900 | 0.8 |" in (zoo.sample / OVERVIEW).read_text()
 
 
 def test_what_is_done_and_unchanged_is_left_alone(tmp_path: Path) -> None:

@@ -74,7 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--minutes", type=_minutes, help="train each for so long instead of its number of steps")
     parser.add_argument(
-        "--threads", type=_threads, default=cores(), help="processor cores to use; default: all. Fewer on a busy machine"
+        "--threads",
+        type=_threads,
+        default=cores(),
+        help="processor cores to use, all unless told; fewer on a busy machine",
     )
     parser.add_argument("--fresh", action="store_true", help="from the beginning, whatever is there")
     parser.add_argument("--only-evaluate", action="store_true", help="measure what is in its place")

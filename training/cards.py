@@ -107,6 +107,31 @@ def model_card(recipe: Recipe, about: str, made: Made) -> str:
     return "\n".join(lines) + "\n"
 
 
+def overview(ledger: Mapping[str, Mapping[str, Any]], floors: Mapping[str, Mapping[str, float]]) -> str:
+    """The text of the folder's README: what all networks reached.
+
+    Args:
+        ledger: rows of `zoo.json` by model.
+        floors: by model and measure.
+    """
+    rows = [
+        f"| [{name}]({name}.md) | {row['bytes'] / 1e6:.2f} MB {_figure(measure, value, lowest)}"
+        for name, row in sorted(ledger.items())
+        for measure, value in row["figures"].items()
+        for lowest in (floors.get(name, {}).get(measure),)
+    ]
+    lines = [
+        "# Sample weights",
+        "",
+        f"**{WARNING}** Written by `python -m training`; docs/sample-weights.md says more.",
+        "",
+        "| network | size | measure, on drawn scenes that the training never saw | reached | floor of the tests |",
+        "|---|---|---|---|---|",
+        *rows,
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _figure(name: str, value: float, floor: float | None) -> str:
     return f"| {name.replace('_', ' ')} | {value:.3f} | {'' if floor is None else f'{floor:g}'} |"
 

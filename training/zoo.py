@@ -22,7 +22,7 @@ from typing import Any, Literal
 import orjson
 
 from hearthwatch.artifacts.lockfile import exclusive, replace_atomically
-from training.cards import Made, model_card
+from training.cards import Made, model_card, overview
 from training.progress import Progress
 from training.recipe import Recipe, Workplace
 from training.version import version_of
@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SAMPLE, WORK = ROOT / "src" / "hearthwatch" / "sample", ROOT / "out" / "sample-zoo"
 #: All that lies in `SAMPLE` together.
 MAX_BYTES = 25_000_000
-LEDGER = "zoo.json"
+LEDGER, OVERVIEW = "zoo.json", "README.md"
 SUFFIXES = (".onnx", ".json", ".md")
 
 Ending = Literal["made", "measured", "unchanged"]
@@ -201,6 +201,7 @@ class Zoo:
         }
         ledger = {**self._ledger(), name: row}
         data = orjson.dumps(ledger, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
+        replace_atomically(self.sample / OVERVIEW, overview(ledger, self.floors).encode())
         replace_atomically(self.sample / LEDGER, data)
 
     def _ledger(self) -> dict[str, Any]:
