@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if options.out.suffix.lower() in (".jpg", ".jpeg") else []
     if not cv2.imwrite(str(options.out), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality):
         parser.error(f"could not write {options.out}")
-    print(f"{options.out}: {scene.caption}")  # noqa: T201
+    print(f"{options.out}: {scene.caption}")
     return 0
 
 
