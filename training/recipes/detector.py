@@ -48,7 +48,7 @@ LESSON = Lesson(
     title="Object detector",
     names=NAMES,
     size=SIZE,
-    view=View(size=SIZE, fitted=SIZE, zoom=(0.8, 1.5), focus=0.7),
+    view=View(size=SIZE, fitted=SIZE, zoom=(0.8, 1.5), focus=0.7, grey=0.0),
     example=example,
     times=once,
     minutes=15,

@@ -48,7 +48,7 @@ LESSON = Lesson(
     title="Threat detector",
     names=NAMES,
     size=SIZE,
-    view=View(size=(256, 256), fitted=WINDOWS.kept, zoom=(0.75, 1.3), focus=0.85, least_px=8.0),
+    view=View(size=(256, 256), fitted=WINDOWS.kept, zoom=(0.75, 1.3), focus=0.85, grey=0.0, least_px=8.0),
     example=example,
     times=times,
     minutes=14,
