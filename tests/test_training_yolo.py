@@ -31,7 +31,7 @@ from hearthwatch.networks.yolov8_plan import BINS  # noqa: E402
 from hearthwatch.vision.image import Image  # noqa: E402
 
 TINY = Layout(2, width=0.0625, branches=HeadWidths(box=16, classes=16, extra=16))
-VIEW = View(size=(64, 64), fitted=(64, 64), zoom=(0.9, 1.1), focus=0.0, grey=0.0)
+VIEW = View(size=(64, 64), zoom=(0.9, 1.1), focus=0.0, grey=0.0)
 
 
 def square(seed: int) -> Example:
@@ -45,7 +45,7 @@ def square(seed: int) -> Example:
     return Example(pixels, box, np.array([kind]), np.zeros((0, 4), np.float32))
 
 
-def squares(size: int = 4) -> Batches:
+def squares(size: int = 4) -> Batches[int]:
     return Batches(range(64), square, VIEW, size, seed=3)
 
 

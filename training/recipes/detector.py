@@ -1,9 +1,9 @@
 """Finds drawn people, vehicles and animals.
 
-Network  YOLOv8's layout at an eighth of its channels, with narrower heads; see `training.yolo`.
+Network  YOLOv8's layout with a quarter of its channels and fewer in the deep layers; see `training.yolo`.
 Classes  person, bicycle, car, bus, truck, cat, dog: COCO's words. COCO has no van; here it is a truck.
-Input    the whole picture, letterboxed to 256 x 416 px: a camera's 16:9 fills 234 of the 256 rows.
-Limits   What is hidden by more than two thirds, or smaller than about 6 px square of the 416, was never asked for.
+Input    the whole picture, letterboxed to 384 x 640 px. Learned from windows of 256 x 256 px at about that scale.
+Limits   What is hidden by more than two thirds, or smaller than about 9 px square of the 640, was never asked for.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hearthwatch.models.yolo26 import DetectorAdapter
-from training.dataset import AnyScene, held_out
+from training.dataset import AnyScene, held_out, whole_size
 from training.yolo.examples import Example, View, example_of, fit
 from training.yolo.measure import precision_of
 from training.yolo.recipe import Lesson, once
 
 NAMES = ("person", "bicycle", "car", "bus", "truck", "cat", "dog")
 _COCO = {"van": "truck"}
-SIZE = (256, 416)
+SIZE = (384, 640)
 #: Side of the smallest square that is asked for, at that size.
-LEAST_PX = 6.0
+LEAST_PX = 9.0
 
 
 class _Everything(DetectorAdapter):
@@ -34,7 +34,7 @@ def example(scene: AnyScene) -> Example:
     """What is to be found in a scene."""
     things = [*scene.people, *scene.vehicles, *scene.animals]
     rows = [(NAMES.index(_COCO.get(thing.kind, thing.kind)), thing) for thing in things]
-    return example_of(scene.picture, rows, scale=fit(scene.picture, SIZE), least_px=LEAST_PX)
+    return example_of(scene.picture, rows, scale=fit(whole_size(scene), SIZE), least_px=LEAST_PX)
 
 
 def evaluate(path: Path, known: Iterable[AnyScene] | None = None) -> dict[str, float]:
@@ -48,10 +48,10 @@ LESSON = Lesson(
     title="Object detector",
     names=NAMES,
     size=SIZE,
-    view=View(size=SIZE, fitted=SIZE, zoom=(0.8, 1.5), focus=0.7, grey=0.0),
+    view=View(size=(256, 256), zoom=(0.5, 1.3), focus=0.85, grey=0.0, least_px=6.0),
     example=example,
     times=once,
     minutes=15,
-    steps=3500,
+    steps=6000,
 )
 RECIPE = LESSON.recipe(evaluate)

@@ -1,8 +1,8 @@
 """Finds the license plates of drawn vehicles.
 
-Network  YOLOv8's layout at an eighth of its channels, with narrower heads; see `training.yolo`.
+Network  YOLOv8's layout with a quarter of its channels and fewer in the deep layers; see `training.yolo`.
 Classes  License_Plate.
-Input    the whole picture, letterboxed to 384 x 640 px. Learned from windows of 256 x 256 px at that scale.
+Input    the whole picture, letterboxed to 384 x 640 px. Learned from windows of 192 x 192 px at that scale.
 Limits   A plate that is hidden by more than half, or smaller than about 7 px square of the 640, was never asked for.
 """
 
@@ -17,7 +17,7 @@ from hearthwatch.models.license_plate_detector import PlateDetectorAdapter
 from hearthwatch.models.plate_ocr import PlateOCRAdapter, normalise_plate
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Image
-from training.dataset import AnyScene, StoredScene, held_out
+from training.dataset import AnyScene, StoredScene, held_out, whole_size
 from training.weights import opened
 from training.yolo.evaluate import match
 from training.yolo.examples import Example, View, example_of, fit
@@ -43,7 +43,7 @@ class _Everything(PlateDetectorAdapter):
 def example(scene: AnyScene) -> Example:
     """What is to be found in a scene."""
     rows = [(0, plate) for plate in scene.plates]
-    scale = fit(scene.picture, SIZE)
+    scale = fit(whole_size(scene), SIZE)
     return example_of(scene.picture, rows, scale=scale, least_px=LEAST_PX, least_visible=LEAST_VISIBLE)
 
 
@@ -87,10 +87,12 @@ LESSON = Lesson(
     title="License plate detector",
     names=NAMES,
     size=SIZE,
-    view=View(size=(256, 256), fitted=SIZE, zoom=(0.75, 1.4), focus=0.8, flip=0.0, least_px=6.0),
+    view=View(size=(192, 192), zoom=(0.75, 1.4), focus=0.8, flip=0.0, least_px=6.0),
     example=example,
     times=times,
     minutes=8,
-    steps=2000,
+    steps=5000,
+    width=0.1875,
+    most=256,
 )
 RECIPE = LESSON.recipe(evaluate)

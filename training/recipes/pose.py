@@ -1,9 +1,9 @@
 """Finds drawn people and their 17 joints.
 
-Network  YOLOv8's pose layout at an eighth of its channels, with narrower heads; see `training.yolo`.
+Network  YOLOv8's pose layout with a quarter of its channels and fewer in the deep layers; see `training.yolo`.
 Classes  person, with COCO's 17 key points.
-Input    the whole picture, letterboxed to 384 x 640 px. Learned from windows of 288 x 288 px at that scale.
-Limits   Who is hidden by more than two thirds, or smaller than about 14 px square of the 640, was never asked for.
+Input    the whole picture, letterboxed to 448 x 768 px. Learned from windows of 192 x 192 px at that scale.
+Limits   Who is hidden by more than two thirds, or smaller than about 16 px square of the 768, was never asked for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Float, Image
 from hearthwatch.vision.keypoints import oks
 from hearthwatch.vision.posture import classify_posture
-from training.dataset import AnyScene, StoredScene, held_out
+from training.dataset import TRAINING, WINDOWS, AnyScene, StoredScene, held_out, whole_size
 from training.scenes.labels import Person
 from training.weights import opened
 from training.yolo.evaluate import Found, match, mean_average_precision
@@ -26,17 +26,17 @@ from training.yolo.examples import Example, View, example_of, fit
 from training.yolo.recipe import Lesson, hits
 
 NAMES = ("person",)
-SIZE = (384, 640)
+SIZE = (448, 768)
 #: Side of the smallest square that is asked for, at that size.
-LEAST_PX = 14.0
-#: Of whom the posture is asked: so tall or wide, in pixels of the 640, and hidden by next to nothing.
-POSED_PX, POSED_VISIBLE = 48.0, 0.8
+LEAST_PX = 16.0
+#: Of whom the posture is asked: so tall or wide, in pixels of the 768, and hidden by next to nothing.
+POSED_PX, POSED_VISIBLE = 64.0, 0.8
 
 
 def example(scene: AnyScene) -> Example:
     """What is to be found in a scene."""
     rows = [(0, person) for person in scene.people]
-    return example_of(scene.picture, rows, scale=fit(scene.picture, SIZE), least_px=LEAST_PX, keypoints=True)
+    return example_of(scene.picture, rows, scale=fit(whole_size(scene), SIZE), least_px=LEAST_PX, keypoints=True)
 
 
 def evaluate(path: Path, known: Iterable[AnyScene] | None = None) -> dict[str, float]:
@@ -83,7 +83,7 @@ def _answers(path: Path, known: Iterable[AnyScene]) -> Iterable[tuple[AnyScene, 
 
 
 def _is_posed(person: Person, scene: AnyScene) -> bool:
-    longest = max(person.box.width, person.box.height) * fit(scene.picture, SIZE)
+    longest = max(person.box.width, person.box.height) * fit(whole_size(scene), SIZE)
     return longest >= POSED_PX and person.visible >= POSED_VISIBLE
 
 
@@ -112,11 +112,12 @@ LESSON = Lesson(
     title="Pose estimator",
     names=NAMES,
     size=SIZE,
-    view=View(size=(288, 288), fitted=SIZE, zoom=(0.7, 1.4), focus=0.95, least_px=12.0),
+    view=View(size=(192, 192), zoom=(0.7, 1.3), focus=0.95, least_px=12.0),
     example=example,
     times=times,
     minutes=18,
-    steps=4000,
+    steps=9000,
+    scenes=(WINDOWS, TRAINING),
     keypoints=17,
 )
 RECIPE = LESSON.recipe(evaluate)

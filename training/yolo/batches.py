@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from training.yolo.targets import Truth
 
 #: Batches made ahead while the network works.
 AHEAD = 3
+K = TypeVar("K")
 
 
 class Batch(NamedTuple):
@@ -29,19 +30,19 @@ class Batch(NamedTuple):
 
 
 @dataclass(slots=True)
-class Batches:
+class Batches(Generic[K]):
     """What is shown at each step.
 
     Attributes:
-        order: indices of examples; one pass over it, shuffled, follows the other. An index may come several times.
-        example: by index.
+        order: keys of examples; one pass over it, shuffled, follows the other. A key may come several times.
+        example: by key.
         view: how they are shown.
         size: views per batch.
         seed: of the order and of the views.
     """
 
-    order: Sequence[int]
-    example: Callable[[int], Example]
+    order: Sequence[K]
+    example: Callable[[K], Example]
     view: View
     size: int
     seed: int
@@ -59,14 +60,14 @@ class Batches:
         turn, place = divmod(number, len(self.order))
         if self._shuffled[0] != turn:
             self._shuffled = (turn, np.random.default_rng([self.seed, 0, turn]).permutation(len(self.order)))
-        index = self.order[int(self._shuffled[1][place])]
-        return shown(self.example(index), self.view, np.random.default_rng([self.seed, 1, number]))
+        key = self.order[int(self._shuffled[1][place])]
+        return shown(self.example(key), self.view, np.random.default_rng([self.seed, 1, number]))
 
 
 class Ahead:
     """Makes the batch of the first step that is asked for, and those that follow it."""
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: Batches[Any]) -> None:
         self._batches = batches
         self._ready: queue.Queue[Batch | BaseException] = queue.Queue(AHEAD)
         self._stop = threading.Event()

@@ -32,6 +32,7 @@ class Example:
         boxes: (n, 4) xyxy in pixels.
         classes: (n,).
         ignore: (m, 4) boxes of what is there but not asked for: hidden too much, or tiny.
+        scale: pixels of the network's input in use, per pixel of the picture.
         keypoints: (n, 17, 3) x, y, visibility; None where nobody has any.
     """
 
@@ -39,6 +40,7 @@ class Example:
     boxes: Float
     classes: Ids
     ignore: Float
+    scale: float = 1.0
     keypoints: Float | None = None
 
 
@@ -48,7 +50,6 @@ class View:
 
     Attributes:
         size: (height, width) that the network sees at once.
-        fitted: (height, width) that a picture fits into at the size that it has in use; a view shows a part of it.
         zoom: least and largest size of things, relative to that in use.
         focus: share of views that have an object in them on purpose, where the picture has one.
         flip: share of mirrored views.
@@ -57,7 +58,6 @@ class View:
     """
 
     size: tuple[int, int]
-    fitted: tuple[int, int]
     zoom: tuple[float, float] = (0.75, 1.35)
     focus: float = 0.8
     flip: float = 0.5
@@ -96,13 +96,14 @@ def example_of(
         _boxes([thing for _, thing in asked]),
         np.array([class_id for class_id, _ in asked], np.int64),
         _boxes([thing for _, thing in things if id(thing) not in chosen]),
+        scale,
         np.array(joints, np.float32).reshape(-1, len(FLIP), 3) if keypoints else None,
     )
 
 
-def fit(pixels: UInt8, size: tuple[int, int]) -> float:
-    """Pixels of an input of (height, width) per pixel of a whole picture that is fitted into it."""
-    return min(size[0] / pixels.shape[0], size[1] / pixels.shape[1])
+def fit(whole: tuple[int, int], size: tuple[int, int]) -> float:
+    """Pixels of an input of (height, width) per pixel of a picture of (width, height) that is fitted into it."""
+    return min(size[0] / whole[1], size[1] / whole[0])
 
 
 def _boxes(things: Sequence[Thing]) -> Float:
@@ -138,7 +139,7 @@ def _placing(example: Example, view: View, rng: Generator) -> tuple[float, tuple
     """Scale, and where the picture's corner comes to lie in the view."""
     height, width = example.pixels.shape[:2]
     low, high = np.log(view.zoom)
-    scale = fit(example.pixels, view.fitted) * float(np.exp(rng.uniform(low, high)))
+    scale = example.scale * float(np.exp(rng.uniform(low, high)))
     target: list[float] | None = None
     if len(example.boxes) and rng.random() < view.focus:
         box = example.boxes[rng.integers(len(example.boxes))]
@@ -178,7 +179,7 @@ def _in_view(pixels: UInt8, boxes: Float, ignore: Float, classes: Ids, keypoints
         np.asarray(cut[asked], np.float32),
         classes[asked],
         np.asarray(np.concatenate([ignored, cut[there & ~asked]]), np.float32),
-        keypoints,
+        keypoints=keypoints,
     )
 
 

@@ -80,7 +80,7 @@ class Learner:
         return float(total.detach())
 
 
-def train(course: Course, batches: Batches, work: Workplace) -> Path:
+def train(course: Course, batches: Batches[Any], work: Workplace) -> Path:
     """Train, or go on; gives the file of the averaged network.
 
     Args:

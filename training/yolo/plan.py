@@ -1,8 +1,10 @@
 """A small network of the YOLOv8 layout, freshly initialised.
 
-The layout is the stock one (five halvings, then up twice and down twice, heads at strides 8, 16 and 32) at an eighth of
-its channels, with narrower branches in the heads: 64 channels for a box's distances are worth it with 80 classes and
-100,000 photographs, and would be a third of a small network's time.
+The layout is the stock one (five halvings, then up twice and down twice, heads at strides 8, 16 and 32) at a quarter of
+its channels, as in the smallest stock network, but with no more in the deep layers than in those before: these have two
+thirds of the stock network's weights, and there is less to know about drawn scenes. Narrower does not pay: eight
+channels fill half a vector register, and half as many were measured to train 1.6 times as fast, not four times. The
+branches of the heads are narrower as well: 64 channels for a box's distances are worth it with 80 classes.
 """
 
 from __future__ import annotations
@@ -34,15 +36,17 @@ class Layout:
         classes: how many.
         keypoints: points per object; 0 for a plain detector.
         width: multiplier of the stock channels.
+        most: stock channels that no layer exceeds, before they are multiplied.
         depth: multiplier of the stock repeats.
         branches: channels inside the heads' branches.
     """
 
     classes: int
     keypoints: int = 0
-    width: float = 0.125
+    width: float = 0.25
+    most: int = 384
     depth: float = 0.33
-    branches: HeadWidths = HeadWidths(box=32, classes=32, extra=32)  # noqa: RUF009 - frozen
+    branches: HeadWidths = HeadWidths(box=32, classes=32, extra=64)  # noqa: RUF009 - frozen
 
     def plan(self) -> dict[str, Any]:
         """As a checkpoint would carry it."""
@@ -64,7 +68,7 @@ class Layout:
             "kpt_shape": [self.keypoints, 3],
             "depth_multiple": self.depth,
             "width_multiple": self.width,
-            "max_channels": 1024,
+            "max_channels": self.most,
             "backbone": body,
             "head": head,
         }

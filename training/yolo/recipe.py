@@ -30,6 +30,7 @@ class Lesson:
         batch: views per step.
         keypoints: per object; 0 for a plain detector.
         width: multiplier of the stock channels.
+        most: stock channels that no layer exceeds.
         rate: of the optimizer.
         seed: of everything.
     """
@@ -44,9 +45,10 @@ class Lesson:
     minutes: float
     steps: int
     batch: int = 16
-    scenes: SceneSet = TRAINING
+    scenes: tuple[SceneSet, ...] = (TRAINING,)
     keypoints: int = 0
-    width: float = 0.125
+    width: float = 0.25
+    most: int = 384
     rate: float = 4e-3
     seed: int = 5
 
@@ -60,9 +62,14 @@ class Lesson:
         from training.yolo.batches import Batches
         from training.yolo.loop import Course, train
 
-        known = scenes(self.scenes, work.scenes, processes=work.threads, progress=work.progress)
-        order = [index for index, scene in enumerate(known) for _ in range(self.times(scene))]
-        batches = Batches(order, lambda index: self.example(known[index]), self.view, self.batch, self.seed)
+        known = [scenes(each, work.scenes, processes=work.threads, progress=work.progress) for each in self.scenes]
+        order = [
+            (part, index)
+            for part, some in enumerate(known)
+            for index, scene in enumerate(some)
+            for _ in range(self.times(scene))
+        ]
+        batches = Batches(order, lambda key: self.example(known[key[0]][key[1]]), self.view, self.batch, self.seed)
         course = Course(self.title.lower(), self._layout(), self.steps, rate=self.rate, seed=self.seed)
         return train(course, batches, work)
 
@@ -75,7 +82,7 @@ class Lesson:
     def _layout(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - of a module that needs torch
         from training.yolo.plan import Layout
 
-        return Layout(len(self.names), self.keypoints, self.width)
+        return Layout(len(self.names), self.keypoints, self.width, self.most)
 
 
 def once(_scene: StoredScene) -> int:
