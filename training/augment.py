@@ -27,17 +27,19 @@ class Variation:
         gain: of the brightness, as a factor of up to 1 + gain or down to its inverse. One for all three channels: the
             hue is evidence.
         gamma: likewise, of the exponent.
+        noise: standard deviation of a sensor's, at most; every second crop has some.
         erased: how often a rectangle is hidden (Zhong et al. 2020, arXiv:1708.04896).
     """
 
     jitter: float = 0.06
     gain: float = 0.25
     gamma: float = 0.2
+    noise: float = 0.05
     erased: float = 0.3
 
 
 #: What trainings use unless they know better, and what changes nothing.
-USUAL, EXACT = Variation(), Variation(0.0, 0.0, 0.0, 0.0)
+USUAL, EXACT = Variation(), Variation(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def with_room(picture: UInt8, box: Box, margin: float, size: tuple[int, int]) -> tuple[UInt8, Float]:
@@ -75,6 +77,8 @@ def varied(pixels: UInt8, inner: Float, size: tuple[int, int], rng: np.random.Ge
     if how.gain or how.gamma:
         gain, gamma = (math.exp(rng.uniform(-1, 1) * math.log1p(most)) for most in (how.gain, how.gamma))
         values = np.clip(values ** np.float32(gamma) * np.float32(gain), 0, 1)
+    if rng.random() < 0.5 and how.noise:
+        values += rng.standard_normal(values.shape, np.float32) * np.float32(rng.uniform(0, how.noise))
     if rng.random() < how.erased:
         _erase(values, rng)
     return np.ascontiguousarray(normalised(values).transpose(2, 0, 1))

@@ -24,7 +24,7 @@ from training.scenes.spec import LIGHTS, PLACES, AnimalSpec, SceneSpec
 PORTRAIT_SIZE, PET_SIZE = (288, 144), (256, 256)
 CAMERAS: tuple[Literal[0], Literal[1]] = (0, 1)
 #: Pictures of each identity by each camera.
-VIEWS = 3
+VIEWS = 2
 #: Share of a thing that must be visible, and its least side in pixels, to be learned from.
 MIN_VISIBLE, MIN_SIDE_PX = 0.55, 20
 #: (height, width) of the depth network's input and output.

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from hearthwatch.vision.image import Float, UInt8
-from training.augment import USUAL, Variation, batch
+from training.augment import Variation, batch
 from training.loop import Moment, Stateful, mixed_precision, run, warm_then_cosine
 from training.recipe import Workplace
 
@@ -40,6 +40,10 @@ class Portraits:
     camera: npt.NDArray[np.int64]
 
 
+#: A person at noon has to be known at night.
+CAMERAS_DIFFER = Variation(gain=0.8, gamma=0.4, noise=0.08)
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddingPlan:
     """How it is trained.
@@ -57,13 +61,13 @@ class EmbeddingPlan:
 
     steps: int
     size: tuple[int, int] = (256, 128)
-    half_until: float = 0.75
-    people: int = 16
+    half_until: float = 0.85
+    people: int = 24
     each: int = 4
     rate: float = 3e-3
     margin: float = 0.4
     smoothing: float = 0.1
-    variation: Variation = USUAL
+    variation: Variation = CAMERAS_DIFFER
 
 
 def train_embedding(

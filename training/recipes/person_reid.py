@@ -25,7 +25,7 @@ from training.version import version_of
 from training.weights import predict
 
 #: Identities to learn from, and those that only the measurement sees.
-LEARNED = range(400)
+LEARNED = range(1000)
 HELD_OUT = range(10_000, 10_120)
 #: Of each person and camera, the first that shows him well is taken.
 VIEWS = 4
