@@ -12,14 +12,17 @@ from typing import Any
 
 import numpy as np
 import orjson
-from onnx import helper
+from onnx import TensorProto, helper
 
 from fakes import constant, save_graph, value
+from hearthwatch.artifacts.tokens import MERGES_KEY, VOCABULARY_KEY, TokenSpec
 from hearthwatch.models import get_model
 
 Array = np.ndarray[Any, Any]
 #: Where the side of an input is dynamic, the network is made for this.
 SIDE = 64
+#: Brings the mean of token numbers to what the mean of pixels is.
+TOKEN_SLOPE = 0.02
 #: The outputs that each model's graph has, by name: shape of one picture's answer.
 OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "yolo26": {"output0": (300, 6)},
@@ -28,7 +31,13 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "person_reid": {"output": (512,)},
     "pet_classifier": {"logits": (2,)},
     "depth_estimator": {"depth": (48, 64)},
+    "clip": {"image_embeds": (768,)},
+    "clip_text": {"text_embeds": (768,)},
 }
+#: Characters that a made-up text tower tells apart, each a token; the start and the end of a text come behind them.
+CHARACTERS = " !\"#$%&'()*+,-./0123456789:;<=>?@[]^_`abcdefghijklmnopqrstuvwxyz{|}~"
+#: What both towers of a made-up CLIP say of themselves.
+CLIP_CARD = {"network": "clip-made-up", "space": "made-up", "logit_scale": 100.0}
 NAMES = {
     "yolo26": ("person", "dog", "car"),
     "pose_estimator": ("person",),
@@ -62,10 +71,17 @@ def head(model: str, output: str) -> tuple[Array, Array]:
     return fixed, moving
 
 
-def level(pixels: Array) -> Array:
-    """(N, …) network input to N numbers between 0.7 and 1, for inputs within -3..3."""
-    mean = np.asarray(pixels, np.float32).reshape(len(pixels), -1).mean(axis=1)
-    return np.asarray(0.85 + 0.05 * mean, np.float32)
+def level(given: Array) -> Array:
+    """(N, …) network input to N numbers between 0.7 and 1, for pixels within -3..3 and for token numbers."""
+    mean = np.asarray(given, np.float32).reshape(len(given), -1).mean(axis=1)
+    return np.asarray(0.85 + 0.05 * mean * (TOKEN_SLOPE if given.ndim == 2 else 1), np.float32)
+
+
+def vocabulary() -> tuple[str, str]:
+    """`vocab.json` and `merges.txt` of a tokeniser of single bytes, without a pair to join."""
+    written = [character.replace(" ", "\u0120") for character in CHARACTERS]
+    tokens = [*written, *(f"{character}</w>" for character in written), "<|startoftext|>", "<|endoftext|>"]
+    return orjson.dumps({token: number for number, token in enumerate(tokens)}).decode(), "#version: 0.2\n"
 
 
 def answer(model: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -81,13 +97,15 @@ def answer(model: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
 def write_network(model: str, path: Path, **facts: str) -> Path:
     """The network as an ONNX file, with a card that says which model it serves, and what else it is given."""
     spec = get_model(model).SPEC
-    height, width = spec.input.size
+    name, reads = spec.input.name, isinstance(spec.input, TokenSpec)
     nodes = [
-        helper.make_node("ReduceMean", [spec.input.name], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Cast", [name], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["numbers"], ["mean"], axes=[1] if reads else [1, 2, 3], keepdims=0),
         helper.make_node("Mul", ["mean", "slope"], ["scaled"]),
         helper.make_node("Add", ["scaled", "offset"], ["level"]),
     ]
-    constants = [constant("slope", np.array(0.05, np.float32)), constant("offset", np.array(0.85, np.float32))]
+    slope = np.array(0.05 * TOKEN_SLOPE if reads else 0.05, np.float32)
+    constants = [constant("slope", slope), constant("offset", np.array(0.85, np.float32))]
     outputs = []
     for name, sides in OUTPUTS[model].items():
         fixed, moving = head(model, name)
@@ -104,8 +122,14 @@ def write_network(model: str, path: Path, **facts: str) -> Path:
         ]
         outputs.append(value(name, ("n", *sides)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_graph(path, nodes, [value(spec.input.name, ("n", 3, height, width))], outputs, constants=constants)
-    card: dict[str, Any] = {"model": model, **facts}
+    given = (
+        value(name, ("n", spec.input.length), "int64")
+        if isinstance(spec.input, TokenSpec)
+        else value(name, ("n", 3, *spec.input.size))
+    )
+    metadata = dict(zip((VOCABULARY_KEY, MERGES_KEY), vocabulary(), strict=True)) if reads else {}
+    save_graph(path, nodes, [given], outputs, constants=constants, metadata=metadata)
+    card: dict[str, Any] = {"model": model, **(CLIP_CARD if model.startswith("clip") else {}), **facts}
     if model in NAMES:
         card["names"] = list(NAMES[model])
     path.with_suffix(".json").write_bytes(orjson.dumps(card))

@@ -139,6 +139,7 @@ class FakeRunner:
         if call.model in self.breaks:
             raise self.breaks[call.model]
         error = self._error(call)
+        assert call.picture is not None
         try:
             await asyncio.to_thread(call.picture.image)
         except ImageError as unreadable:

@@ -116,7 +116,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown layout": (in_input(layout="CHW"), ["input.layout", "'NCHW' or 'NHWC'", "CHW"]),
     "unknown colour": (in_input(color="bgr"), ["input.color", "'RGB' or 'BGR'", "bgr"]),
     "unknown type": (in_input(dtype="float16"), ["input.dtype", "'float32' or 'uint8'", "float16"]),
-    "unknown resize": (in_input(resize="crop"), ["input.resize", "crop"]),
+    "unknown resize": (in_input(resize="fill"), ["input.resize", "fill"]),
     "unknown interpolation": (in_input(interpolation="cubic"), ["input.interpolation", "cubic"]),
     "input that is a list": (COMPLETE | {"input": [640, 640]}, ["input", "[640, 640]"]),
     "unknown weights": (COMPLETE | {"weights": "fake"}, ["weights", "fake"]),

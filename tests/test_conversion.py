@@ -94,7 +94,7 @@ def test_a_converted_weapon_detector_finds_the_same_weapons(assets: Path, tmp_pa
     given = assets / "weights/threat_yolov8n_ultralight_256.onnx"
     ours, theirs = (LoadOptions(tmp_path, paths={"yolo26": path}) for path in (output, given))
     first, second = load(DETECTOR, ours), load(DETECTOR, theirs)
-    assert first.adapter.description.class_names == second.adapter.description.class_names
+    assert first.looking.description.class_names == second.looking.description.class_names
     compared = 0
     for photo in sorted((assets / "data/weapons/images").glob("*.jpg")):
         image = to_image(photo)
@@ -130,7 +130,7 @@ def test_a_checkpoint_converts_itself_on_first_use_and_only_once(osnet: Path, as
     for model in (first, again):
         for a, b in zip(model.predict(images)[0], given.predict(images)[0], strict=True):
             assert float(a.embedding @ b.embedding) >= 0.9999
-    assert first.adapter.description.input.origins["mean"] == "metadata"
+    assert first.looking.description.input.origins["mean"] == "metadata"
 
 
 @needs_torch
@@ -140,7 +140,7 @@ def test_a_converted_file_says_everything_about_itself(osnet: Path, tmp_path: Pa
     output = tmp_path / "osnet.onnx"
     result = convert(osnet, output, REID, engines=[ONNXRuntimeEngine()])
     assert result.raw_difference <= 1e-4
-    description = describe(output, REID.SPEC.input)
+    description = describe(output, REID.SPEC.pixels)
     assert description.card.model == "person_reid"
     assert description.graph.inputs[0].shape[0] is None
     assert description.graph.metadata["source_sha256"]

@@ -46,7 +46,7 @@ RAMP = np.tile(np.arange(4, dtype=np.float32), (3, 1))
 
 def adapter(shape: tuple[int | None, ...] = (None, 3, 4), **card: Any) -> DepthAdapter:
     graph = Graph(Path("made-up.onnx"), "0" * 64, 1, (), (TensorInfo("depth", shape, "float32"),), {})
-    return DepthAdapter(Description(graph, Card.model_validate(card), replace(SPEC.input, origins={})))
+    return DepthAdapter(Description(graph, Card.model_validate(card), replace(SPEC.pixels, origins={})))
 
 
 def estimated(raw: Array, model: DepthAdapter | None = None, width: int = 400, height: int = 300) -> DepthResult:
@@ -241,9 +241,9 @@ def test_pictures_of_several_shapes_are_looked_at_one_by_one() -> None:
 
 
 def test_a_graph_of_any_size_keeps_the_aspect_and_one_of_a_fixed_size_squashes(tmp_path: Path) -> None:
-    free = describe(image_graph(tmp_path / "free.onnx", name="pixel_values", shape=("n", 3, "h", "w")), SPEC.input)
+    free = describe(image_graph(tmp_path / "free.onnx", name="pixel_values", shape=("n", 3, "h", "w")), SPEC.pixels)
     assert (free.input.resize, free.input.size, free.input.multiple) == ("aspect", (518, 518), 14)
-    fixed = describe(image_graph(tmp_path / "fixed.onnx", name="pixel_values", shape=("n", 3, 252, 448)), SPEC.input)
+    fixed = describe(image_graph(tmp_path / "fixed.onnx", name="pixel_values", shape=("n", 3, 252, 448)), SPEC.pixels)
     assert (fixed.input.resize, fixed.input.size, fixed.input.origins["resize"]) == ("squash", (252, 448), "graph")
 
 
@@ -251,7 +251,7 @@ def test_a_card_that_insists_on_the_aspect_of_a_fixed_graph_is_refused(tmp_path:
     path = image_graph(tmp_path / "fixed.onnx", name="pixel_values", shape=("n", 3, 252, 448))
     (tmp_path / "fixed.json").write_text('{"input": {"resize": "aspect", "scale": 0.004}}')
     with pytest.raises(WeightsInvalid, match=r"the card says that pictures keep .*; the graph takes 252 x 448"):
-        describe(path, SPEC.input)
+        describe(path, SPEC.pixels)
 
 
 def test_a_hugging_face_preprocessor_says_that_the_aspect_is_kept(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_hugging_face_preprocessor_says_that_the_aspect_is_kept(tmp_path: Path
     (tmp_path / "preprocessor_config.json").write_text(
         '{"size": {"height": 392, "width": 392}, "keep_aspect_ratio": true, "ensure_multiple_of": 28}'
     )
-    found = describe(path, replace(SPEC.input, resize="squash", multiple=1)).input
+    found = describe(path, replace(SPEC.pixels, resize="squash", multiple=1)).input
     assert (found.resize, found.multiple, found.size) == ("aspect", 28, (392, 392))
 
 
@@ -273,11 +273,11 @@ def test_the_pixels_are_those_of_the_reference_processor_at_that_size(shape: tup
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
     noise = np.random.default_rng(3).integers(0, 60, (*shape, 3))
     scene = (np.stack([x % 196, y % 196, (x + y) % 196], axis=2) + noise).astype(np.uint8)
-    ours: Float = np.asarray(to_batch([Image.of(scene)], SPEC.input), np.float32)
+    ours: Float = np.asarray(to_batch([Image.of(scene)], SPEC.pixels), np.float32)
     processor = dpt.DPTImageProcessorPil(
         size={"height": ours.shape[2], "width": ours.shape[3]},
-        image_mean=list(SPEC.input.mean),
-        image_std=list(SPEC.input.std),
+        image_mean=list(SPEC.pixels.mean),
+        image_std=list(SPEC.pixels.std),
         ensure_multiple_of=14,
     )
     theirs = np.asarray(processor(images=[scene], return_tensors="np")["pixel_values"], np.float32)

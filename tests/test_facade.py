@@ -16,6 +16,8 @@ from hearthwatch.adapter.loading import load
 from hearthwatch.errors import ImageError, LoadFailed, SettingsError, WeightsInvalid, WeightsMissing
 from hearthwatch.models import (
     MODELS,
+    CLIPEmbeddingModel,
+    CLIPTextModel,
     DepthEstimator,
     FaceDetector,
     LicensePlateDetector,
@@ -295,8 +297,12 @@ REAL: dict[type[Model[Any]], tuple[str | None, str, tuple[int, int, int, int] | 
 }
 
 
+#: No CLIP is small enough to lie among the assets: `test_clip_parity` compares both towers with the reference.
+WITHOUT_ASSETS = {CLIPEmbeddingModel, CLIPTextModel}
+
+
 def test_every_documented_class_is_tried_with_real_weights() -> None:
-    assert set(REAL) == set(CLASSES)
+    assert set(REAL) | WITHOUT_ASSETS == set(CLASSES)
 
 
 @pytest.mark.weights

@@ -11,16 +11,22 @@ import numpy as np
 import orjson
 import pytest
 
-from hearthwatch.adapter.base import Adapter
+from fakes import FakeRuntime
+from hearthwatch.adapter.base import Adapter, PictureAdapter, TextAdapter
+from hearthwatch.adapter.loading import LoadedModel
+from hearthwatch.adapter.samples import look
 from hearthwatch.adapter.spec import Scope
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.catalog import default_entry
 from hearthwatch.artifacts.description import Description
 from hearthwatch.artifacts.graph import Graph, TensorInfo
-from hearthwatch.errors import BadBox, HearthwatchError, UnknownModel
+from hearthwatch.artifacts.tokens import TextDescription, TokenSpec, parse_vocabulary
+from hearthwatch.errors import BadBox, HearthwatchError, InferenceFailed, UnknownModel
 from hearthwatch.models import MODELS, get_model
+from hearthwatch.runtimes.base import RuntimeInfo
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Image
+from made_up import vocabulary
 
 Array = np.ndarray[Any, Any]
 #: The outputs that each model's graph has, by name: shape of one picture's answer.
@@ -38,16 +44,21 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
         for kind, columns in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10))
     },
     "plate_ocr": {"texts": (), "scores": (), "quads": ()},
+    "clip": {"image_embeds": (768,)},
+    "clip_text": {"text_embeds": (768,)},
 }
 #: Frame models of the pipeline alone, whose answer for a box is one of the findings of a picture.
 SEVERAL = {"face_detector", "license_plate_detector"}
+INFO = RuntimeInfo("openvino", "cpu", "f32", "1", 1.0)
 SIZES = [(1, 1), (7, 900), (900, 7), (640, 640), (1920, 1080)]
 
 
-def made_up(model: type[Adapter[Any]]) -> Description:
+def made_up(model: type[Adapter[Any]]) -> Any:
     """A description of a graph that this model accepts."""
     outputs = tuple(TensorInfo(name, (None, *shape), "float32") for name, shape in OUTPUTS[model.SPEC.name].items())
     graph = Graph(Path("made-up.onnx"), "0" * 64, 1, (), outputs, {})
+    if isinstance(model.SPEC.input, TokenSpec):
+        return TextDescription(graph, Card(), model.SPEC.input, parse_vocabulary(*vocabulary(), Path("made-up")))
     names = {"pose_estimator": ("person",), "pet_classifier": ("cat", "dog")}.get(model.SPEC.name, ())
     return Description(graph, Card(), replace(model.SPEC.input, origins={}), names)
 
@@ -68,8 +79,32 @@ class Network:
         return {name: np.full((size, *shape), self.value, np.float32) for name, shape in self.outputs.items()}
 
 
+def asked(model: type[Adapter[Any]], value: float = 0.9) -> list[Any]:
+    """The answers of a model to one question."""
+    adapter, network = model(made_up(model)), Network(model, value)
+    if isinstance(adapter, TextAdapter):
+        return adapter.read(["a person with a box"], network)
+    return look(adapter, [blank(64, 64)], network)
+
+
 def blank(width: int, height: int) -> Image:
     return Image.of(np.full((height, width, 3), 90, np.uint8))
+
+
+PICTURE_MODELS = [model for model in MODELS if issubclass(model, PictureAdapter)]
+TEXT_MODELS = [model for model in MODELS if issubclass(model, TextAdapter)]
+
+
+@pytest.fixture(params=PICTURE_MODELS, ids=lambda model: model.SPEC.name)
+def looking(request: pytest.FixtureRequest) -> type[PictureAdapter[Any]]:
+    chosen: type[PictureAdapter[Any]] = request.param
+    return chosen
+
+
+@pytest.fixture(params=TEXT_MODELS, ids=lambda model: model.SPEC.name)
+def reading(request: pytest.FixtureRequest) -> type[TextAdapter[Any]]:
+    chosen: type[TextAdapter[Any]] = request.param
+    return chosen
 
 
 @pytest.fixture(params=MODELS, ids=lambda model: model.SPEC.name)
@@ -96,64 +131,65 @@ def test_an_unknown_name_is_refused_with_the_list_of_names() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_any_picture_size_becomes_the_declared_input(model: type[Adapter[Any]], size: tuple[int, int]) -> None:
-    network = Network(model)
+def test_any_picture_size_becomes_the_declared_input(looking: type[PictureAdapter[Any]], size: tuple[int, int]) -> None:
+    network = Network(looking)
     images = [blank(*size)] * 3
-    results = model(made_up(model)).predict(images, network)
+    results = looking(made_up(looking)).predict(images, network)
     assert len(results) == 3
     for inputs in network.given:
-        tensor = inputs[model.SPEC.input.name]
-        if model.SPEC.bundled:
+        tensor = inputs[looking.SPEC.input.name]
+        if looking.SPEC.bundled:
             assert tensor.shape == (size[1], size[0], 3)
-        elif model.SPEC.input.resize == "aspect":
+        elif looking.SPEC.pixels.resize == "aspect":
             assert len(tensor) == 1
             assert all(14 <= side <= 518 and side % 14 == 0 for side in tensor.shape[2:])
             assert max(tensor.shape[2:]) == 518
         else:
-            assert tensor.shape == (3, 3, *model.SPEC.input.size)
+            assert tensor.shape == (3, 3, *looking.SPEC.pixels.size)
             assert tensor.dtype == np.float32
 
 
-def test_no_picture_gives_no_result_and_does_not_run_the_network(model: type[Adapter[Any]]) -> None:
-    network = Network(model)
-    assert model(made_up(model)).predict([], network) == []
+def test_no_picture_gives_no_result_and_does_not_run_the_network(looking: type[PictureAdapter[Any]]) -> None:
+    network = Network(looking)
+    assert looking(made_up(looking)).predict([], network) == []
     assert network.given == []
 
 
-def test_there_is_one_answer_per_box(model: type[Adapter[Any]]) -> None:
+def test_there_is_one_answer_per_box(looking: type[PictureAdapter[Any]]) -> None:
     boxes = [Box(0, 0, 50, 80), Box(10, 10, 90, 99), Box(20, 20, 21, 21)]
     for value in (0.1, 0.3, 0.9):
-        answers = model(made_up(model)).for_boxes(blank(100, 100), boxes, Network(model, value))
+        answers = looking(made_up(looking)).for_boxes(blank(100, 100), boxes, Network(looking, value))
         assert len(answers) == len(boxes)
 
 
-def test_a_frame_model_looks_once_and_a_crop_model_at_all_crops_in_one_batch(model: type[Adapter[Any]]) -> None:
-    network = Network(model)
-    model(made_up(model)).for_boxes(blank(100, 100), [Box(0, 0, 50, 80), Box(10, 10, 90, 99)], network)
-    if model.SPEC.scope is Scope.FRAME:
+def test_a_frame_model_looks_once_and_a_crop_model_at_all_crops_in_one_batch(
+    looking: type[PictureAdapter[Any]],
+) -> None:
+    network = Network(looking)
+    looking(made_up(looking)).for_boxes(blank(100, 100), [Box(0, 0, 50, 80), Box(10, 10, 90, 99)], network)
+    if looking.SPEC.scope is Scope.FRAME:
         assert [len(next(iter(i.values()))) for i in network.given] == [1]
-    elif not model.SPEC.bundled:
+    elif not looking.SPEC.bundled:
         assert [len(next(iter(i.values()))) for i in network.given] == [2]
 
 
-def test_a_box_outside_the_picture_is_refused_by_crop_models(model: type[Adapter[Any]]) -> None:
-    if model.SPEC.scope is not Scope.CROP:
+def test_a_box_outside_the_picture_is_refused_by_crop_models(looking: type[PictureAdapter[Any]]) -> None:
+    if looking.SPEC.scope is not Scope.CROP:
         return
     with pytest.raises(BadBox, match="outside"):
-        model(made_up(model)).for_boxes(blank(100, 100), [Box(200, 200, 300, 300)], Network(model))
+        looking(made_up(looking)).for_boxes(blank(100, 100), [Box(200, 200, 300, 300)], Network(looking))
 
 
 def test_every_result_tells_itself_to_a_prompt(model: type[Adapter[Any]]) -> None:
-    for result in model(made_up(model)).predict([blank(64, 64)], Network(model, 0.9)):
+    for result in asked(model):
         assert isinstance(result.to_context_string(), str)
         assert result.to_context_string()
 
 
 def test_every_result_fits_what_its_model_says_of_it_on_the_wire(model: type[Adapter[Any]]) -> None:
-    adapter = model(made_up(model))
     for value in (0.1, 0.9):
-        whole = adapter.predict([blank(64, 64)], Network(model, value))
-        for result in [*whole, adapter.for_one_box(None)]:
+        none = model.for_one_box(None) if issubclass(model, PictureAdapter) else None
+        for result in [*asked(model, value), none]:
             if result is None:
                 continue
             wire = result.to_wire()
@@ -162,12 +198,12 @@ def test_every_result_fits_what_its_model_says_of_it_on_the_wire(model: type[Ada
             assert set(wire) <= set(model.RESPONSE.model_json_schema()["properties"])
 
 
-def test_the_answer_for_a_box_fits_as_well(model: type[Adapter[Any]]) -> None:
-    adapter = model(made_up(model))
-    for answer in adapter.for_boxes(blank(100, 100), [Box(10, 10, 90, 99)], Network(model, 0.9)):
+def test_the_answer_for_a_box_fits_as_well(looking: type[PictureAdapter[Any]]) -> None:
+    adapter = looking(made_up(looking))
+    for answer in adapter.for_boxes(blank(100, 100), [Box(10, 10, 90, 99)], Network(looking, 0.9)):
         found: Any = adapter.for_one_box(answer)
-        if model.SPEC.name not in SEVERAL and found is not None:
-            model.RESPONSE.model_validate(found.to_wire())
+        if looking.SPEC.name not in SEVERAL and found is not None:
+            looking.RESPONSE.model_validate(found.to_wire())
 
 
 def test_every_field_of_an_answer_is_described(model: type[Adapter[Any]]) -> None:
@@ -178,8 +214,7 @@ def test_every_field_of_an_answer_is_described(model: type[Adapter[Any]]) -> Non
 
 
 def test_identical_results_agree_and_the_agreement_can_fail(model: type[Adapter[Any]]) -> None:
-    adapter = model(made_up(model))
-    results = adapter.predict([blank(64, 64)], Network(model, 0.9))
+    results = asked(model)
     value = model.SPEC.agreement.judge(results, results)
     assert value is None or value >= model.SPEC.agreement.at_least
     assert 0 < model.SPEC.agreement.at_least <= 1
@@ -191,6 +226,24 @@ def test_a_graph_of_another_network_is_refused_with_a_sentence(model: type[Adapt
     wrong = replace(made_up(model), graph=replace(made_up(model).graph, outputs=(TensorInfo("x", (1, 17), "float32"),)))
     with pytest.raises(HearthwatchError, match=r"made-up\.onnx"):
         model(wrong)
+
+
+@pytest.mark.parametrize("texts", [[], ["a"], ["A person.", "", "\U0001f408 " * 200, "x" * 500] * 5], ids=len)
+def test_texts_become_the_declared_input(reading: type[TextAdapter[Any]], texts: list[str]) -> None:
+    network = Network(reading)
+    assert len(reading(made_up(reading)).read(texts, network)) == len(texts)
+    for inputs in network.given:
+        (ids,) = inputs.values()
+        assert ids.shape[1:] == (77,)
+        assert ids.dtype == np.int64
+    assert bool(network.given) is bool(texts)
+
+
+def test_a_model_that_reads_is_not_asked_about_pictures_nor_the_other_way_round(model: type[Adapter[Any]]) -> None:
+    loaded = LoadedModel(model(made_up(model)), FakeRuntime(INFO), ())
+    wrong = loaded.predict if issubclass(model, TextAdapter) else loaded.read
+    with pytest.raises(InferenceFailed, match=model.SPEC.name):
+        wrong([])
 
 
 def test_every_model_is_in_the_catalog(model: type[Adapter[Any]]) -> None:
@@ -205,6 +258,8 @@ def test_documented_variables_are_kept_and_ours_start_with_our_name(model: type[
         "person_reid": "REID_MODEL_PATH",
         "pet_classifier": "PET_MODEL_PATH",
         "depth_estimator": "DEPTH_MODEL_PATH",
+        "clip": "CLIP_MODEL_PATH",
+        "clip_text": "CLIP_MODEL_PATH",
     }
     first = model.SPEC.path_variables[0]
     assert first == documented.get(model.SPEC.name, f"HEARTHWATCH_{model.SPEC.name.upper()}_MODEL_PATH")

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
 from hearthwatch.adapter.agreement import Agreement  # noqa: E402
 from hearthwatch.adapter.parity import compare  # noqa: E402
-from hearthwatch.adapter.precision import verification_pictures  # noqa: E402
+from hearthwatch.adapter.samples import verification_pictures  # noqa: E402
 from hearthwatch.errors import WeightsInvalid  # noqa: E402
 from hearthwatch.runtimes.onnxruntime import ONNXRuntimeEngine  # noqa: E402
 from toy import MeanColor, write_network  # noqa: E402

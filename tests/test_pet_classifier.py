@@ -32,7 +32,7 @@ PETS = {"cat": [0, 1], "dog": [2, 3]}
 def adapter(number: int, names: tuple[str, ...] = (), **card: Any) -> PetAdapter:
     outputs = (TensorInfo("scores", (None, number), "float32"),)
     graph = Graph(Path("made-up.onnx"), "0" * 64, 1, (), outputs, {})
-    return PetAdapter(Description(graph, Card.model_validate(card), replace(SPEC.input, origins={}), names))
+    return PetAdapter(Description(graph, Card.model_validate(card), replace(SPEC.pixels, origins={}), names))
 
 
 def judged(model: PetAdapter, *rows: Sequence[float]) -> list[PetClassificationResult]:

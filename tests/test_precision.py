@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from fakes import Answer, FakeEngine
 from hearthwatch.adapter.agreement import Agreement, same_boxes, same_direction
 from hearthwatch.adapter.base import ImageNetwork, Tensors
-from hearthwatch.adapter.precision import choose_precision, verification_pictures
+from hearthwatch.adapter.precision import choose_precision
+from hearthwatch.adapter.samples import verification_pictures
 from hearthwatch.adapter.spec import Priority, Scope, Spec
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.description import Description

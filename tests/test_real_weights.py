@@ -17,7 +17,6 @@ import orjson
 import pytest
 from PIL import Image as PILImage
 
-from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
 from hearthwatch.models import get_model
 from hearthwatch.models.depth_estimator import DepthAdapter
@@ -60,7 +59,7 @@ def load_model(name: str, options: LoadOptions, **spec: Any) -> LoadedModel:
     """The model as it is, or with fields of its input spec replaced: a planted mistake."""
     loaded = load(get_model(name), options)
     if spec:
-        adapter: Adapter[Any] = loaded.adapter
+        adapter = loaded.looking
         adapter.input = replace(adapter.input, **spec)
     return loaded
 

@@ -33,7 +33,7 @@ PERSON = Box(100, 100, 200, 300)
 def adapter(names: tuple[str, ...] = NAMES) -> ThreatAdapter:
     outputs = (TensorInfo("output0", (None, 300, 6), "float32"),)
     graph = Graph(Path("made-up.onnx"), "0" * 64, 1, (), outputs, {})
-    return ThreatAdapter(Description(graph, Card(), replace(SPEC.input, origins={}), names))
+    return ThreatAdapter(Description(graph, Card(), replace(SPEC.pixels, origins={}), names))
 
 
 def seen(*rows: tuple[float, int, Box]) -> ThreatResult:

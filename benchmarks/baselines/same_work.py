@@ -18,7 +18,7 @@ from hearthwatch.adapter.loading import LoadOptions, find
 from hearthwatch.artifacts.description import Description, describe
 from hearthwatch.enrichment.runner import ModelCall
 from hearthwatch.hosting.answer import reduced_side
-from hearthwatch.models import get_model
+from hearthwatch.models import get_picture_model
 from hearthwatch.runtimes.quiet import import_onnxruntime, import_openvino
 from hearthwatch.vision.picture import Picture
 
@@ -48,9 +48,9 @@ class Subject:
 
 def prepare(subject: Subject) -> Callable[[bytes], Any]:
     """An encoded picture to the model's result; may be called from `calls` threads at once."""
-    adapter_class = get_model(subject.model)
+    adapter_class = get_picture_model(subject.model)
     found = find(adapter_class, LoadOptions(models_dir=Path(subject.models_dir), device="cpu"))
-    description = describe(found.path, adapter_class.SPEC.input)
+    description = describe(found.path, adapter_class.SPEC.pixels)
     adapter = adapter_class(description)
     run = _SESSIONS[subject.engine](found.path, description, subject)
 

@@ -28,6 +28,9 @@ PACKAGE_SAMPLES = Path(__file__).parent / "sample"
 _MODEL_PATHS = re.compile(
     r"(HEARTHWATCH_\w+|POSE|THREAT|REID|PET|DEPTH|VEHICLE|CLOTHING|AGE_GENDER|ACTION|CLIP|YOLO26|FLORENCE)_MODEL_PATH"
 )
+CONTAINER_HF_HOME = Path("/cache/huggingface")
+#: Documented engine files, under the models directory, where no variable names another.
+ENGINE_FILES = {"CLIP": Path("clip-vit-l/vision_encoder_fp16.engine")}
 #: What a child process is given of the environment.
 _CHILD_VARIABLES = re.compile(
     r"PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|PYTHON(PATH|HOME|UTF8|DONTWRITEBYTECODE)|VIRTUAL_ENV|XDG_CACHE_HOME"
@@ -86,6 +89,8 @@ class Settings(BaseSettings):
     queue_limit: int = Field(default=32, ge=1, validation_alias="HEARTHWATCH_QUEUE_LIMIT")
     max_batch: int | None = Field(default=None, ge=1, le=64, validation_alias="HEARTHWATCH_MAX_BATCH")
     probe: bool = Field(default=True, validation_alias="HEARTHWATCH_PROBE")
+    clip_max_texts: int = Field(default=100, ge=1, le=10_000, validation_alias="CLIP_MAX_BATCH_TEXTS_SIZE")
+    hf_home_variable: Path | None = Field(default=None, validation_alias="HF_HOME")
 
     @property
     def models_dir(self) -> Path:
@@ -109,6 +114,15 @@ class Settings(BaseSettings):
         """Where compiled engines, probes and verdicts are kept; safe to delete."""
         default = CONTAINER_CACHE if self.container else platformdirs.user_cache_path("hearthwatch")
         return (self.cache_dir_variable or default).expanduser()
+
+    @property
+    def hub_cache(self) -> Path | None:
+        """The hub's part of Hugging Face's own cache, where others may have put a checkpoint; None: nobody says where.
+
+        It is read and never written to.
+        """
+        found = self.hf_home_variable or (CONTAINER_HF_HOME if self.container else None)
+        return None if found is None else found.expanduser() / "hub"
 
     @property
     def host(self) -> str:
@@ -173,15 +187,17 @@ class Settings(BaseSettings):
         return value or self.device
 
     def tensorrt(self, prefix: str) -> TensorRTSettings:
-        """What `<PREFIX>_USE_TENSORRT`, `_TENSORRT_FP16` and `_TENSORRT_ENGINE_PATH` say.
+        """What `<PREFIX>_USE_TENSORRT`, `_TENSORRT_FP16` and `_TENSORRT_ENGINE_PATH` (also `_ENGINE_PATH`) say.
 
         Raises:
             SettingsError: a switch that is neither on nor off.
         """
         use = self._switch(f"{prefix}_USE_TENSORRT", f"{prefix}_DETECTOR_USE_TENSORRT")
         fp16 = self._switch(f"{prefix}_TENSORRT_FP16")
-        path = os.environ.get(f"{prefix}_TENSORRT_ENGINE_PATH", "").strip()
-        return TensorRTSettings(use, fp16 is not False, Path(path).expanduser() if path else None)
+        names = (f"{prefix}_TENSORRT_ENGINE_PATH", f"{prefix}_ENGINE_PATH")
+        path = next((value for name in names if (value := os.environ.get(name, "").strip())), "")
+        usual = self.models_dir / ENGINE_FILES[prefix] if prefix in ENGINE_FILES else None
+        return TensorRTSettings(use, fp16 is not False, Path(path).expanduser() if path else usual)
 
     @staticmethod
     def _switch(*names: str) -> bool | None:

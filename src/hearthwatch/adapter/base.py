@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from hearthwatch.adapter.spec import Scope, Spec
 from hearthwatch.artifacts.description import Description
+from hearthwatch.artifacts.tokens import TextDescription
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.crops import crop
 from hearthwatch.vision.image import Image
@@ -42,10 +43,10 @@ R = TypeVar("R")
 
 
 class Adapter(ABC, Generic[R]):
-    """One model: its spec, and the way from images to results.
+    """One model: its spec, and the way to its results, from pictures (`PictureAdapter`) or texts (`TextAdapter`).
 
     Args:
-        description: the weight file that the graph comes from: preprocessing, class names, card.
+        description: the weight file that the graph comes from: what goes in, class names, card.
 
     Raises:
         WeightsInvalid: the file cannot be what this model needs.
@@ -57,14 +58,28 @@ class Adapter(ABC, Generic[R]):
     #: Whether `to_wire` takes long enough to be kept off an event loop.
     HEAVY_WIRE: ClassVar[bool] = False
 
-    def __init__(self, description: Description) -> None:
+    def __init__(self, description: Description | TextDescription) -> None:
         self.description = description
+
+    @classmethod
+    def batches(cls) -> bool:
+        """Whether questions of several calls may share one `predict`."""
+        return False
+
+
+class PictureAdapter(Adapter[R]):
+    """A model that looks at pictures."""
+
+    description: Description
+
+    def __init__(self, description: Description) -> None:
+        super().__init__(description)
         self.input = description.input
 
     @classmethod
     def batches(cls) -> bool:
-        """Whether questions about several pictures may share one `predict`: not where `for_boxes` is its own."""
-        return cls.for_boxes is Adapter.for_boxes
+        """Not where `for_boxes` is its own."""
+        return cls.for_boxes is PictureAdapter.for_boxes
 
     @abstractmethod
     def predict(self, images: Sequence[Image], run: Run) -> list[R]:
@@ -108,7 +123,21 @@ class Adapter(ABC, Generic[R]):
         return [result] * len(boxes)
 
 
-class ImageNetwork(Adapter[R]):
+class TextAdapter(Adapter[R]):
+    """A model that reads texts."""
+
+    description: TextDescription
+
+    def __init__(self, description: TextDescription) -> None:
+        super().__init__(description)
+        self.tokens = description.tokens
+
+    @abstractmethod
+    def read(self, texts: Sequence[str], run: Run) -> list[R]:
+        """N texts to N results. N may be 0."""
+
+
+class ImageNetwork(PictureAdapter[R]):
     """The common case: one graph with one image input."""
 
     def preprocess(self, images: Sequence[Image]) -> Tensors:

@@ -1,9 +1,9 @@
 """From a checkpoint to an ONNX file that gives the same answers, or to no file at all.
 
 The checkpoint is read without executing it, built as a network of ours, exported with dynamic batch, described by a
-card in its own metadata, and then compared with the PyTorch module in float32 on real pictures: raw outputs for every
-picture, and the model's own agreement on results. Only a file that passes is moved to its place, in one step; a kill at
-any moment leaves nothing behind that could be taken for one.
+card in its own metadata, and then compared with the PyTorch module in float32 on real pictures or texts: raw outputs
+for each, and the model's own agreement on results. Only a file that passes is moved to its place, in one step; a kill
+at any moment leaves nothing behind that could be taken for one.
 
 Needs the extra `torch`.
 """
@@ -23,20 +23,27 @@ import orjson
 
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.parity import compare
-from hearthwatch.adapter.precision import verification_pictures
+from hearthwatch.adapter.samples import VERIFICATION_TEXTS, verification_pictures
+from hearthwatch.adapter.spec import Spec
+from hearthwatch.adapter.towers import preprocessing_beside, tower_facts, vocabulary_of
 from hearthwatch.artifacts.card import Card, read_card
 from hearthwatch.artifacts.checkpoint import DEFAULT_LIMITS, Checkpoint, read_checkpoint
-from hearthwatch.artifacts.description import CARD_KEY
+from hearthwatch.artifacts.description import CARD_KEY, PREPROCESSOR_FILE
 from hearthwatch.artifacts.graph import write_metadata
+from hearthwatch.artifacts.hugging_face import CONFIG
 from hearthwatch.artifacts.lockfile import exclusive
+from hearthwatch.artifacts.tokens import MERGES_FILE, VOCABULARY_FILE
 from hearthwatch.artifacts.workplace import workplace
 from hearthwatch.errors import LoadFailed, WeightsInvalid
 from hearthwatch.runtimes.base import Engine
 from hearthwatch.runtimes.select import ENGINES
 from hearthwatch.vision.image import Image
+from hearthwatch.vision.inputs import InputSpec
 
 #: Part of the cache's key: raise it when the export or the card changes.
 CONVERTER_VERSION = 2
+#: Files beside a single checkpoint that change what it becomes.
+_BESIDE = (CONFIG, PREPROCESSOR_FILE, VOCABULARY_FILE, MERGES_FILE)
 _log = logging.getLogger(__name__)
 
 
@@ -49,7 +56,7 @@ class Conversion:
         kind: the network's architecture.
         raw_difference: largest difference of a raw output, as `parity.raw_difference` measures it.
         agreement: the model's own measure on the worst picture; None where no picture gave evidence.
-        pictures: how many pictures were compared.
+        pictures: how many pictures were compared; of a model that reads texts, how many texts.
     """
 
     path: Path
@@ -89,25 +96,26 @@ def convert(
     """
     progress("reading the checkpoint")
     checkpoint = read_checkpoint(source)
-    network = build(checkpoint)
+    network = build(checkpoint, adapter_class.SPEC.tower)
     card = card_for(checkpoint, adapter_class)
     size = _size(network, card, adapter_class, source)
-    shown = [*verification_pictures(), *pictures]
+    facts = vocabulary_of(checkpoint) if network.length else {}
+    compared = len(VERIFICATION_TEXTS) if network.length else len(verification_pictures()) + len(pictures)
     try:
         with workplace(output) as folder:
             # Weights beside the graph keep the name that the graph calls them by, so it must be theirs alone.
             partial = folder / f"{output.stem}-{checkpoint.digest[:12]}.onnx"
             progress("exporting")
             _export(network, card, adapter_class, size, partial, embedded_bytes)
-            write_metadata(partial, _metadata(checkpoint, card))
+            write_metadata(partial, _metadata(checkpoint, card) | facts)
             progress("comparing with PyTorch")
-            raw, agreement = compare(network, partial, adapter_class, shown, engines)
+            raw, agreement = compare(network, partial, adapter_class, pictures, engines)
             if not unchanged():
                 raise WeightsInvalid(f"{source} was changed while it was converted; the next use converts it anew")
             _move(partial, output)
     except OSError as error:
         raise LoadFailed(f"{source} cannot be converted to {output}: {error}") from error
-    return Conversion(output, network.kind, raw, agreement, len(shown))
+    return Conversion(output, network.kind, raw, agreement, compared)
 
 
 def converted(
@@ -157,32 +165,29 @@ def how_to_convert(source: Path) -> str:
     return f'`hearthwatch models convert {source} --output {target}.onnx`, with `pip install "hearthwatch[torch]"`'
 
 
-def module_of(source: Path) -> Any:
+def module_of(source: Path, tower: str = "") -> Any:
     """The checkpoint as a torch module in float32: PyTorch's own runtime, the reference and last fallback.
+
+    Args:
+        source: the checkpoint.
+        tower: which of its networks, where it holds several.
 
     Raises:
         WeightsInvalid: the checkpoint is refused or of an architecture that we do not build.
     """
-    return build(read_checkpoint(source)).module
+    return build(read_checkpoint(source), tower).module
 
 
 def card_for(checkpoint: Checkpoint, adapter_class: type[Adapter[Any]]) -> Card:
     """What the converted file will say about itself: the checkpoint's card if it has one, its facts, the defaults."""
     path = checkpoint.path.with_suffix(".json")
     given = read_card(path) if path.is_file() and path.name != "config.json" else Card()
-    default = adapter_class.SPEC.input
-    facts = {
-        "name": default.name, "size": checkpoint.image_size or default.size, "layout": default.layout,
-        "color": default.color, "dtype": default.dtype, "scale": default.scale, "mean": default.mean,
-        "std": default.std, "resize": default.resize, "interpolation": default.interpolation,
-        "multiple": default.multiple,
-    }  # fmt: skip
-    stated = {} if given.input is None else given.input.model_dump(exclude_none=True)
     return Card.model_validate(
-        given.model_dump(exclude_none=True)
+        tower_facts(checkpoint)
+        | given.model_dump(exclude_none=True)
         | {
-            "model": given.model or adapter_class.SPEC.name,
-            "input": facts | stated,
+            "model": adapter_class.SPEC.name if adapter_class.SPEC.tower else given.model or adapter_class.SPEC.name,
+            "input": _input(checkpoint, given, adapter_class.SPEC),
             "names": list(given.names or checkpoint.names) or None,
             "license": given.license or checkpoint.licence,
             # The same weights are one space, however often they are exported.
@@ -191,8 +196,28 @@ def card_for(checkpoint: Checkpoint, adapter_class: type[Adapter[Any]]) -> Card:
     )
 
 
-def build(checkpoint: Checkpoint) -> Any:
+def _input(checkpoint: Checkpoint, given: Card, spec: Spec) -> dict[str, Any] | None:
+    """The input that pictures become; None for networks that read texts."""
+    if not isinstance(spec.input, InputSpec):
+        return None
+    default = spec.input
+    facts = {
+        "name": default.name, "size": checkpoint.image_size or default.size, "layout": default.layout,
+        "color": default.color, "dtype": default.dtype, "scale": default.scale, "mean": default.mean,
+        "std": default.std, "resize": default.resize, "interpolation": default.interpolation,
+        "multiple": default.multiple,
+    }  # fmt: skip
+    beside = preprocessing_beside(checkpoint) if spec.tower else {}
+    stated = {} if given.input is None else given.input.model_dump(exclude_none=True)
+    return facts | beside | stated
+
+
+def build(checkpoint: Checkpoint, tower: str = "") -> Any:
     """The checkpoint as a `networks.Network`.
+
+    Args:
+        checkpoint: as it was read.
+        tower: which of its networks, where it holds several.
 
     Raises:
         WeightsInvalid: an architecture that we do not build.
@@ -201,17 +226,26 @@ def build(checkpoint: Checkpoint) -> Any:
     # Not at the top: torch is an extra, and 3 s of import.
     from hearthwatch.networks import build_network
 
-    return build_network(checkpoint.tensors, yaml=checkpoint.yaml, task=checkpoint.task, file=checkpoint.path.name)
+    return build_network(
+        checkpoint.tensors,
+        yaml=checkpoint.yaml,
+        task=checkpoint.task,
+        config=checkpoint.config,
+        tower=tower,
+        file=checkpoint.path.name,
+    )
 
 
 def _size(network: Any, card: Card, adapter_class: type[Adapter[Any]], source: Path) -> tuple[int, int]:
-    """(height, width) that the file will take.
+    """(height, width) that the file will take; what the network has where it reads texts.
 
     Raises:
         WeightsInvalid: a size that the network's strides do not divide.
     """
-    assert card.input is not None  # noqa: S101 - `card_for` always states it
-    height, width = card.input.size or adapter_class.SPEC.input.size
+    if card.input is None:
+        size: tuple[int, int] = network.input_size
+        return size
+    height, width = card.input.size or adapter_class.SPEC.pixels.size
     if height % network.stride or width % network.stride:
         raise WeightsInvalid(
             f"{source} is to take pictures of {height} x {width} px, and its network takes multiples of "
@@ -230,10 +264,9 @@ def _export(
 ) -> None:
     from hearthwatch.networks.export import export_onnx
 
-    assert card.input is not None  # noqa: S101 - `card_for` always states it
     # The network calls its outputs by their roles; a card that gives a role another name is followed.
     outputs = [card.outputs[role].name if role in card.outputs else role for role in network.output_names]
-    name = card.input.name or adapter_class.SPEC.input.name
+    name = (card.input and card.input.name) or adapter_class.SPEC.input.name
     export_onnx(network, path, input_name=name, output_names=outputs, size=size, embedded_bytes=embedded_bytes)
 
 
@@ -271,7 +304,8 @@ def _key(source: Path, adapter_class: type[Adapter[Any]]) -> str:
     if source.is_file() and source.stat().st_size > DEFAULT_LIMITS.file_bytes:
         raise WeightsInvalid(f"{source} has {source.stat().st_size} bytes; allowed {DEFAULT_LIMITS.file_bytes}")
     files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
-    for file in [*files, source.with_suffix(".json")]:
+    beside = [] if source.is_dir() else [source.parent / name for name in _BESIDE]
+    for file in [*files, source.with_suffix(".json"), *beside]:
         if file.is_file():
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())

@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from hearthwatch.adapter.base import Adapter
+from hearthwatch.adapter.base import Adapter, PictureAdapter
 from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
 from hearthwatch.adapter.spec import Scope, Spec
 from hearthwatch.artifacts.choice import choose_weights
@@ -48,6 +48,7 @@ def options_from(settings: Settings, *specs: Spec, paths: Mapping[str, Path] | N
             settings.weights, given=given, models_dir=settings.models_dir, samples_dir=settings.samples_dir
         ),
         samples_dir=settings.samples_dir,
+        hub_cache=settings.hub_cache,
         tensorrt={spec.name: settings.tensorrt(spec.tensorrt) for spec in specs if spec.tensorrt},
     )
     for remark in options.remarks()[1:]:
@@ -55,7 +56,7 @@ def options_from(settings: Settings, *specs: Spec, paths: Mapping[str, Path] | N
     return options
 
 
-def _open(image: PictureLike, adapter: Adapter[Any]) -> Image:
+def _open(image: PictureLike, adapter: PictureAdapter[Any]) -> Image:
     """The picture, at reduced size where this model is its only reader and looks at it in a small input anyway."""
     if adapter.SPEC.scope is not Scope.FRAME or not isinstance(image, (bytes, str, PathLike)):
         return to_image(image)
@@ -131,7 +132,10 @@ class Model(Generic[R]):
 
     def _predict(self, images: Sequence[PictureLike]) -> list[R]:
         loaded = self._ready()
-        return loaded.predict([_open(image, loaded.adapter) for image in images])[0]
+        return loaded.predict([_open(image, loaded.looking) for image in images])[0]
+
+    def _read(self, texts: Sequence[str]) -> list[R]:
+        return self._ready().read(texts)[0]
 
     def _ready(self) -> LoadedModel:
         with self._lock:

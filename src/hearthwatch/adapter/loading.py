@@ -11,13 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from hearthwatch.adapter.base import Adapter, Array, Run, Tensors
+from hearthwatch.adapter.base import Adapter, Array, PictureAdapter, Run, Tensors, TextAdapter
 from hearthwatch.adapter.conversion import converted, module_of
-from hearthwatch.adapter.precision import choose_precision, parity_gate, verification_pictures
+from hearthwatch.adapter.describing import describe_for
+from hearthwatch.adapter.precision import choose_precision, parity_gate
+from hearthwatch.adapter.samples import answer_some
 from hearthwatch.adapter.spec import Spec
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.catalog import entries_for
-from hearthwatch.artifacts.description import Description, WeightsOrigin, describe
+from hearthwatch.artifacts.description import Description, WeightsOrigin
 from hearthwatch.artifacts.graph import Graph
 from hearthwatch.artifacts.lookup import FoundWeights, WeightsChoice, find_weights
 from hearthwatch.artifacts.samples import SAMPLE, SAMPLES_DIR, SENTENCE
@@ -61,6 +63,7 @@ class LoadOptions:
         concurrency: calls of one model that are expected at the same time.
         rejected: engines that must not be tried, with the reason of each; they count as passed over.
         allow_slower: where an engine has no room for the network, the next one may try.
+        hub_cache: the folder `hub` of Hugging Face's own cache; None looks nowhere.
         progress: told (model, step) while a load takes long, from the thread that loads; it must not raise.
     """
 
@@ -78,6 +81,7 @@ class LoadOptions:
     concurrency: int = 1
     rejected: Mapping[EngineName, str] = field(default_factory=dict)
     allow_slower: bool = False
+    hub_cache: Path | None = None
     progress: Callable[[str, str], None] = field(default=_in_silence, compare=False, repr=False)
 
     def given(self, model: str) -> str:
@@ -159,9 +163,31 @@ class LoadedModel:
         """N images to N results, with the time it took.
 
         Raises:
-            InferenceFailed: the engine or the decoding of its answer failed.
+            InferenceFailed: the engine or the decoding of its answer failed, or it reads texts.
         """
-        return self._timed(lambda run: self.adapter.predict(images, run))
+        return self._timed(lambda run: self.looking.predict(images, run))
+
+    def read(self, texts: Sequence[str]) -> tuple[list[Any], Timings]:
+        """N texts to N results, with the time it took.
+
+        Raises:
+            InferenceFailed: the engine or the decoding of its answer failed, or it looks at pictures.
+        """
+        if not isinstance(self.adapter, TextAdapter):
+            raise InferenceFailed(f"{self.adapter.SPEC.name} looks at pictures and reads no texts")
+        reading: TextAdapter[Any] = self.adapter
+        return self._timed(lambda run: reading.read(texts, run))
+
+    @property
+    def looking(self) -> PictureAdapter[Any]:
+        """The adapter of a model that looks at pictures.
+
+        Raises:
+            InferenceFailed: it reads texts.
+        """
+        if not isinstance(self.adapter, PictureAdapter):
+            raise InferenceFailed(f"{self.adapter.SPEC.name} reads texts and looks at no pictures")
+        return self.adapter
 
     def for_boxes(self, image: Image, boxes: Sequence[Box]) -> tuple[list[Any], Timings]:
         """One answer per box, with the time it took.
@@ -170,7 +196,7 @@ class LoadedModel:
             BadBox: a box outside the picture.
             InferenceFailed: the engine or the decoding of its answer failed.
         """
-        return self._timed(lambda run: list(self.adapter.for_boxes(image, boxes, run)))
+        return self._timed(lambda run: list(self.looking.for_boxes(image, boxes, run)))
 
     def together(self, questions: Sequence[tuple[Image, Sequence[Box]]]) -> tuple[list[list[Any]], Timings]:
         """Several pictures with their boxes in one `predict`; each gets the answers that it would get alone.
@@ -190,30 +216,31 @@ class LoadedModel:
         return self._timed(lambda run: self._together(questions, run))
 
     def warm_up(self, batch: int = 1) -> None:
-        """Answer about a photograph, so that the first caller does not pay for what an engine does on its first call.
+        """Answer about a photograph or a sentence, so that the first caller does not pay for an engine's first call.
 
         Args:
-            batch: pictures in that call.
+            batch: questions in that call.
 
         Raises:
             InferenceFailed: it cannot answer.
         """
         if not self.adapter.SPEC.bundled:  # their runtime answers once while it loads
-            self.predict(verification_pictures()[:1] * batch)
+            self._timed(lambda run: answer_some(self.adapter, run, batch))
 
     def close(self) -> None:
         """Give the memory back."""
         self.runtime.close()
 
     def _together(self, questions: Sequence[tuple[Image, Sequence[Box]]], run: Run) -> list[list[Any]]:
-        looks = [self.adapter.looks_at(image, boxes) for image, boxes in questions]
+        adapter = self.looking
+        looks = [adapter.looks_at(image, boxes) for image, boxes in questions]
         images = list(itertools.chain.from_iterable(looks))
-        results = self.adapter.predict(images, run)
+        results = adapter.predict(images, run)
         if len(results) != len(images):
-            raise InferenceFailed(f"{self.adapter.SPEC.name} gave {len(results)} answers to {len(images)} pictures")
+            raise InferenceFailed(f"{adapter.SPEC.name} gave {len(results)} answers to {len(images)} pictures")
         rest = iter(results)
         return [
-            list(self.adapter.answers(list(itertools.islice(rest, len(look))), boxes))
+            list(adapter.answers(list(itertools.islice(rest, len(look))), boxes))
             for look, (_, boxes) in zip(looks, questions, strict=True)
         ]
 
@@ -286,7 +313,7 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
     is_checkpoint = found.kind == "checkpoint"
     tell = functools.partial(options.progress, spec.name)
     path = converted(found.path, adapter_class, options.cache_dir, tell) if is_checkpoint else found.path
-    description = describe(path, spec.input, weights=_origin(spec.name, found))
+    description = describe_for(spec, path, weights=_origin(spec.name, found))
     for conflict in description.conflicts:
         _log.warning("card model=%s file=%s conflict=%s", spec.name, found.path.name, conflict)
     adapter = adapter_class(description)
@@ -299,7 +326,7 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
         shapes=tuple(tensor.shape for tensor in description.graph.inputs),
         outputs=tuple(tensor.name for tensor in description.graph.outputs),
         # Where the checkpoint is at hand, PyTorch can run it when no other engine will.
-        module=functools.partial(module_of, found.path) if is_checkpoint else None,
+        module=functools.partial(module_of, found.path, spec.tower) if is_checkpoint else None,
         device=device,
         # Only where nobody insisted on the GPU may another engine take the CPU.
         fallback_device="cpu" if options.device == "auto" and device != "cpu" else None,
@@ -354,13 +381,14 @@ def find(adapter_class: type[Adapter[Any]], options: LoadOptions) -> FoundWeight
         models_dir=options.models_dir,
         weights=options.weights,
         samples_dir=options.samples_dir,
+        hub_cache=options.hub_cache,
     )
 
 
 def bundled_description(adapter_class: type[Adapter[Any]]) -> Description:
     """The description of networks that come inside an installed package."""
     graph = Graph(Path("(bundled)"), "", 0, (), (), {})
-    return Description(graph, Card(), adapter_class.SPEC.input, weights="real")
+    return Description(graph, Card(), adapter_class.SPEC.pixels, weights="real")
 
 
 def _origin(model: str, found: FoundWeights) -> WeightsOrigin:

@@ -1,4 +1,4 @@
-"""Whether an ONNX file gives the answers of the torch module that it was made from, on real pictures.
+"""Whether an ONNX file gives the answers of the torch module that it was made from, on real pictures and texts.
 
 Both run in float32. Raw outputs are compared for every picture, and results by the model's own agreement: the second
 alone has nothing to say where a network finds nothing, and the first alone does not know what matters.
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from hearthwatch.adapter.base import Adapter, Array, Tensors
-from hearthwatch.artifacts.description import describe
+from hearthwatch.adapter.describing import describe_for
+from hearthwatch.adapter.samples import try_out
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.runtimes.base import Engine, LoadRequest
 from hearthwatch.runtimes.select import load_graph
@@ -33,7 +34,7 @@ def compare(
         network: a `networks.Network`.
         path: the ONNX file.
         adapter_class: the model whose preprocessing and agreement judge.
-        pictures: what both are run on; at least one.
+        pictures: what both are run on, beside what comes with the package.
         engines: one of them must load the file.
 
     Returns:
@@ -44,7 +45,7 @@ def compare(
         WeightsInvalid: one of them does not hold.
         LoadFailed: no engine could load the file.
     """
-    description = describe(path, adapter_class.SPEC.input)
+    description = describe_for(adapter_class.SPEC, path)
     adapter = adapter_class(description)
     outputs = tuple(tensor.name for tensor in description.graph.outputs)
     runtime = load_graph(LoadRequest(path, description.graph.digest, outputs=outputs), engines).runtime
@@ -57,11 +58,11 @@ def compare(
         return answer
 
     try:
-        candidate = adapter.predict(pictures, both)
+        candidate = try_out(adapter, both, pictures)
     finally:
         runtime.close()
     raw = max(raw_difference(expected, got) for expected, got in pairs)
-    agreement = adapter.SPEC.agreement.judge(adapter.predict(pictures, reference), candidate)
+    agreement = adapter.SPEC.agreement.judge(try_out(adapter, reference, pictures), candidate)
     if not raw <= RAW_TOLERANCE:
         raise WeightsInvalid(
             f"the converted file differs from PyTorch by {raw:.2g} of an output's largest value; "

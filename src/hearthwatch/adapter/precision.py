@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.resources
 import logging
 import platform
 from collections.abc import Callable, Sequence
@@ -19,13 +18,12 @@ from typing import Any, Literal
 import orjson
 
 from hearthwatch.adapter.base import Adapter
+from hearthwatch.adapter.samples import try_out
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.base import Engine, EngineName, LoadRequest, Precision, Runtime
 from hearthwatch.runtimes.cuda_device import find_cuda_device
 from hearthwatch.runtimes.select import fastest_precision, load_graph, with_precision
 from hearthwatch.runtimes.small_files import replace_atomically
-from hearthwatch.vision.decode import decode
-from hearthwatch.vision.image import Image
 
 Asked = Literal["auto"] | Precision
 
@@ -69,10 +67,9 @@ def parity_gate(
     """
 
     def judge(candidate: Runtime) -> str | None:
-        pictures = verification_pictures()
-        reference = _results(adapter, with_precision(request, "f32"), engines, pictures)
+        reference = _results(adapter, with_precision(request, "f32"), engines)
         agreement = adapter.SPEC.agreement
-        value = agreement.judge(reference, adapter.predict(pictures, candidate.run))
+        value = agreement.judge(reference, try_out(adapter, candidate.run))
         if value is None:
             return "the verification pictures give no evidence"
         if value >= agreement.at_least:
@@ -82,24 +79,14 @@ def parity_gate(
     return judge
 
 
-def verification_pictures() -> list[Image]:
-    """Real photographs that come with the package: a person, upright and mirrored, and a part of her."""
-    data = importlib.resources.files("hearthwatch.adapter").joinpath("pictures/astronaut.jpg").read_bytes()
-    whole = decode(data)
-    rows, columns = whole.pixels.shape[:2]
-    upper = whole.pixels[: rows // 2, columns // 8 : columns * 3 // 4]
-    return [whole, Image.of(whole.pixels[:, ::-1]), Image.of(upper)]
-
-
 def _judge(
     adapter: Adapter[Any], request: LoadRequest, precision: Precision, engines: Sequence[Engine], path: Path | None
 ) -> dict[str, Any]:
     """Measure a verdict, and keep it at `path`."""
     agreement = adapter.SPEC.agreement
-    pictures = verification_pictures()
     try:
-        reference = _results(adapter, with_precision(request, "f32"), engines, pictures)
-        candidate = _results(adapter, with_precision(request, precision), engines, pictures)
+        reference = _results(adapter, with_precision(request, "f32"), engines)
+        candidate = _results(adapter, with_precision(request, precision), engines)
     except Exception as error:  # noqa: BLE001 - networks and engines raise what they like, and f32 is there to be used
         reason = str(error) or type(error).__name__
         return {"agrees": False, "reason": f"f32: {precision} could not be tried ({reason})"}
@@ -114,15 +101,13 @@ def _judge(
     return verdict
 
 
-def _results(
-    adapter: Adapter[Any], request: LoadRequest, engines: Sequence[Engine], pictures: Sequence[Image]
-) -> list[Any]:
+def _results(adapter: Adapter[Any], request: LoadRequest, engines: Sequence[Engine]) -> list[Any]:
     runtime = load_graph(request, engines).runtime
     try:
         # An engine that was fallen back to may not have it, and would agree with itself.
         if runtime.info.precision != request.precision:
             raise LoadFailed(f"{runtime.info.engine} computes in {runtime.info.precision}")
-        return adapter.predict(pictures, runtime.run)
+        return try_out(adapter, runtime.run)
     finally:
         runtime.close()
 
@@ -136,7 +121,7 @@ def _verdict_path(
     agreement = adapter.SPEC.agreement
     facts = [VERDICT_VERSION, adapter.SPEC.name, request.digest, request.device, precision, processor(),
              platform.machine(), _gpu(request.device), engine, _engine_versions(),
-             repr(adapter.input), agreement.name, agreement.at_least]  # fmt: skip
+             repr(adapter.description.input), agreement.name, agreement.at_least]  # fmt: skip
     key = hashlib.sha256(orjson.dumps(facts)).hexdigest()[:32]
     return request.cache_dir / "precision" / f"{adapter.SPEC.name}-{key}.json"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from hearthwatch.adapter.agreement import Agreement
+from hearthwatch.artifacts.tokens import TokenSpec
 from hearthwatch.vision.inputs import InputSpec
 
 
@@ -14,6 +15,7 @@ class Scope(StrEnum):
 
     FRAME = "frame"  #: the whole picture, once; its findings are associated with the boxes
     CROP = "crop"  #: one crop per detection
+    TEXT = "text"  #: no picture at all: texts
 
 
 class Priority(IntEnum):
@@ -36,13 +38,14 @@ class Spec:
         priority: its place when memory is short.
         triggers: detection classes that deserve it; empty for models that are asked for by name.
         declared_mb: memory that the documentation states, the first guess until it is measured.
-        input: the documented preprocessing, used where neither card nor file says otherwise.
+        input: the documented preprocessing, used where neither card nor file says otherwise; of texts, the tokens.
         agreement: when two engines or precisions agree on this model.
         aliases: old spellings that are accepted.
         variables: the documented environment variables for its weights; `HEARTHWATCH_<NAME>_MODEL_PATH` where none is.
         margin: share of a box's size that a crop shows around it.
         tensorrt: prefix of the documented `*_USE_TENSORRT`, `*_TENSORRT_FP16` and `*_TENSORRT_ENGINE_PATH` variables;
             empty where the model has none.
+        tower: which network of a checkpoint that holds several (CLIP's) it runs: vision or text; else empty.
         bundled: its networks come inside an installed package, so there is no weight file to find.
     """
 
@@ -52,13 +55,25 @@ class Spec:
     priority: Priority
     triggers: tuple[str, ...]
     declared_mb: int
-    input: InputSpec
+    input: InputSpec | TokenSpec
     agreement: Agreement
     aliases: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     margin: float = 0.0
     bundled: bool = False
     tensorrt: str = ""
+    tower: str = ""
+
+    @property
+    def pixels(self) -> InputSpec:
+        """The documented preprocessing of a model that looks at pictures.
+
+        Raises:
+            TypeError: it reads texts.
+        """
+        if not isinstance(self.input, InputSpec):
+            raise TypeError(f"{self.name} reads texts and has no pixels")
+        return self.input
 
     @property
     def path_variables(self) -> tuple[str, ...]:

@@ -93,6 +93,8 @@ class Card(BaseModel):
     classes: Mapping[str, tuple[int, ...]] = Field(default_factory=dict)
     space: str | None = None
     near: Literal["small", "large"] | None = None
+    network: str | None = Field(default=None, max_length=MAX_SHOWN)
+    logit_scale: float | None = Field(default=None, gt=0, le=1000, allow_inf_nan=False)
 
     @property
     def unknown(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -43,6 +43,9 @@ class CatalogEntry:
         bundled_in: the Python package that brings the file; nothing to fetch.
         remark: what a person should know before using it.
         manual: how a person gets it where no hub has it.
+        beside: further files of the repository that it needs in its folder: configuration, vocabulary.
+        card: what a card beside the file says that the file does not; `pull` writes it.
+        also: other models that the same file serves.
     """
 
     model: str
@@ -58,6 +61,17 @@ class CatalogEntry:
     bundled_in: str | None = None
     remark: str = ""
     manual: str = ""
+    beside: tuple[str, ...] = ()
+    card: tuple[tuple[str, str | float], ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def companions(self) -> tuple[CatalogEntry, ...]:
+        """The files beside it, as rows of their own."""
+        return tuple(
+            replace(self, file=name, path="", size_bytes=None, sha256=None, remark="", beside=(), card=())
+            for name in self.beside
+        )
 
     @property
     def pullable(self) -> bool:
@@ -82,6 +96,11 @@ class CatalogEntry:
         return f"{self.repository}/{self.path_in_repository}" if self.repository else "by hand"
 
 
+_CLIP_CARD = (
+    ("network", "clip-vit-large-patch14"),
+    ("space", "openai/clip-vit-large-patch14"),
+    ("logit_scale", 100.0),
+)
 _EXPORT_BY_OTHERS = "an ONNX export by a third party of the official checkpoint"
 _MSMT17 = "trained on MSMT17, whose terms are for research; never use the ImageNet file of the same network"
 _TORCHREID = (
@@ -233,6 +252,38 @@ CATALOG: tuple[CatalogEntry, ...] = (
         verified=True,
         sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
     ),
+    CatalogEntry(
+        "clip",
+        "vision_model.onnx",
+        "clip-vit-l",
+        "MIT",
+        repository="Xenova/clip-vit-large-patch14",
+        path="onnx/vision_model.onnx",
+        remark=f"{_EXPORT_BY_OTHERS}; the text tower comes by itself",
+        card=_CLIP_CARD,
+    ),
+    CatalogEntry(
+        "clip_text",
+        "text_model.onnx",
+        "clip-vit-l",
+        "MIT",
+        repository="Xenova/clip-vit-large-patch14",
+        path="onnx/text_model.onnx",
+        remark=f"{_EXPORT_BY_OTHERS}; the vision tower comes by itself",
+        beside=("vocab.json", "merges.txt"),
+        card=_CLIP_CARD,
+    ),
+    CatalogEntry(
+        "clip",
+        "clip-vit-large-patch14.safetensors",
+        "clip-vit-l",
+        "MIT",
+        repository="openai/clip-vit-large-patch14",
+        path="model.safetensors",
+        remark="the authors' own, both towers in one file; a checkpoint, to be converted once",
+        beside=("config.json", "preprocessor_config.json", "vocab.json", "merges.txt"),
+        also=("clip_text",),
+    ),
 )
 
 #: Every folder name under which a model's weights are looked for: what `pull` writes to, and the twin names that the
@@ -248,6 +299,8 @@ FOLDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "license_plate_detector": ("license-plate-detector", "yolov11-license-plate-detection"),
         "plate_ocr": (),
         "face_detector": ("face_detection_yunet", "yunet"),
+        "clip": ("clip-vit-l", "clip-vit-large-patch14"),
+        "clip_text": ("clip-vit-l", "clip-vit-large-patch14"),
     }
 )
 
@@ -285,7 +338,7 @@ def model_names() -> tuple[str, ...]:
 
 def entries_for(model: str) -> tuple[CatalogEntry, ...]:
     """List the weight files of one model, the preferred first; none for a model that the table does not have."""
-    return tuple(entry for entry in CATALOG if entry.model == model)
+    return tuple(entry for entry in CATALOG if model in (entry.model, *entry.also))
 
 
 def default_entry(model: str) -> CatalogEntry:

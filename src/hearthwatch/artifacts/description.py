@@ -27,6 +27,7 @@ WeightsOrigin = Literal["real", "sample", "custom"]
 CARD_KEY = "hearthwatch.card"
 #: Objects365 has 365 classes, ImageNet-21k 21,843; class names longer than this are not names.
 MAX_NAMES_TEXT = 2_000_000
+PREPROCESSOR_FILE = "preprocessor_config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,13 @@ def describe(
     graph = read_graph(path)
     card_path = path.with_suffix(".json")
     card = read_card(card_path) if card_path.is_file() else None
-    embedded = _embedded_card(path, graph.metadata)
+    embedded = embedded_card(path, graph.metadata.get(CARD_KEY))
     sources: list[tuple[str, Mapping[str, Any]]] = [
         ("explicit", explicit or {}),
         ("card", _stated(card)),
         ("metadata", _stated(embedded)),
         ("metadata", _image_size(graph.metadata)),
-        ("preprocessor", _preprocessor(path.parent / "preprocessor_config.json")),
+        ("preprocessor", read_preprocessor(path.parent / PREPROCESSOR_FILE)),
     ]
     named = next((source["name"] for _, source in sources if source.get("name")), default.name)
     sources.append(("graph", _from_graph(graph, named)))
@@ -115,8 +116,12 @@ def _stated(card: Card | None) -> dict[str, Any]:
     return {} if card is None or card.input is None else card.input.model_dump()
 
 
-def _embedded_card(path: Path, metadata: Mapping[str, str]) -> Card | None:
-    text = metadata.get(CARD_KEY)
+def embedded_card(path: Path, text: str | None) -> Card | None:
+    """The card in a graph's metadata; None where there is none.
+
+    Raises:
+        WeightsInvalid: it is no card.
+    """
     if text is None:
         return None
     try:
@@ -135,8 +140,12 @@ def _image_size(metadata: Mapping[str, str]) -> dict[str, Any]:
     return {}
 
 
-def _preprocessor(path: Path) -> dict[str, Any]:
-    """The fields of a Hugging Face `preprocessor_config.json` that an `InputSpec` has."""
+def read_preprocessor(path: Path) -> dict[str, Any]:
+    """The fields of a Hugging Face `preprocessor_config.json` that an `InputSpec` has; none where there is no file.
+
+    Raises:
+        WeightsInvalid: it is none, or says what no card may say.
+    """
     if not path.is_file():
         return {}
     try:
@@ -150,12 +159,22 @@ def _preprocessor(path: Path) -> dict[str, Any]:
             stated["mean"], stated["std"] = config["image_mean"], config["image_std"]
         if config.get("keep_aspect_ratio"):
             stated["resize"], stated["multiple"] = "aspect", config.get("ensure_multiple_of", 1)
+        if config.get("do_center_crop") and (side := _cropped_side(config)) is not None:
+            stated["resize"], stated["size"] = "crop", (side, side)
         # What a card may not say (a std of 0, a side of a million pixels), this file may not either.
         return CardInput.model_validate(stated).model_dump(exclude_unset=True)
     except ValidationError as error:
         raise WeightsInvalid(f"{path}: {first_problem(error)}") from error
     except (orjson.JSONDecodeError, AttributeError, OSError) as error:
         raise WeightsInvalid(f"{path} is not a preprocessor file: {error}") from error
+
+
+def _cropped_side(config: Mapping[str, Any]) -> int | None:
+    """CLIP's way: the shorter side to the size, then the square in the middle. None where the two sizes differ."""
+    size, middle = config.get("size"), config.get("crop_size")
+    shortest = size.get("shortest_edge") if isinstance(size, dict) else size
+    sides = {middle.get("height"), middle.get("width")} if isinstance(middle, dict) else {middle}
+    return shortest if isinstance(shortest, int) and sides == {shortest} else None
 
 
 def _from_graph(graph: Graph, name: str) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def take_stock(
     models_dir: Path,
     weights: WeightsChoice = "real",
     samples_dir: Path = SAMPLES_DIR,
+    hub_cache: Path | None = None,
 ) -> Stock:
     """Look up one model's weights; what is wrong with them becomes a state, not an error.
 
@@ -64,9 +65,17 @@ def take_stock(
         models_dir: the folder with everything.
         weights: what a run uses where nobody names a file.
         samples_dir: the folder of samples.
+        hub_cache: as `find_weights`.
     """
     try:
-        found = find_weights(query, variable=variable, models_dir=models_dir, weights=weights, samples_dir=samples_dir)
+        found = find_weights(
+            query,
+            variable=variable,
+            models_dir=models_dir,
+            weights=weights,
+            samples_dir=samples_dir,
+            hub_cache=hub_cache,
+        )
     except WeightsError as error:
         return _absent(query.model, error)
     licence, source = _licence_and_source(query.model, found, models_dir)

@@ -16,11 +16,13 @@ from hearthwatch.artifacts.samples import SAMPLE, SAMPLES_DIR, has_sample, sampl
 from hearthwatch.artifacts.search import (
     EXTENSIONS,
     WeightsQuery,
+    companion,
     describe_places,
     files_of,
     is_folder,
     places_of,
     search,
+    snapshots,
 )
 from hearthwatch.errors import WeightsInvalid, WeightsMissing
 
@@ -56,6 +58,7 @@ def find_weights(
     models_dir: Path,
     weights: WeightsChoice = "real",
     samples_dir: Path = SAMPLES_DIR,
+    hub_cache: Path | None = None,
 ) -> FoundWeights:
     """Find the weight file of one model.
 
@@ -66,6 +69,7 @@ def find_weights(
         models_dir: the folder with everything; it need not exist.
         weights: where nobody names a file: `sample` looks in the folder of samples and nowhere else.
         samples_dir: that folder.
+        hub_cache: the folder `hub` of Hugging Face's own cache, which is looked through last; None: nowhere.
 
     Raises:
         WeightsMissing: nothing is there, or the path that was given leads nowhere.
@@ -85,6 +89,11 @@ def find_weights(
     found = search(query, places, own)
     looked_at += describe_places(query, places, own)
     if found is None:
+        for snapshot in snapshots(query, hub_cache):
+            found = search(query, [snapshot], [snapshot])
+            looked_at.append(str(snapshot))
+            if found is not None:
+                return FoundWeights(found.path, _kind(found.path), "Hugging Face's cache", found.why, tuple(looked_at))
         sample = "HEARTHWATCH_WEIGHTS=sample takes sample weights, for trying out only"
         raise _missing(query, looked_at, sample if has_sample(query.model, samples_dir) else "")
     return FoundWeights(found.path, _kind(found.path), "models directory", found.why, tuple(looked_at))
@@ -106,6 +115,9 @@ def _given(query: WeightsQuery, origin: str, path: Path) -> FoundWeights:
         raise WeightsInvalid(
             f"{origin} = {path} is no weight file of {query.model}: allowed are folders and {', '.join(EXTENSIONS)}"
         )
+    beside = companion(query, path)
+    if beside is not None:
+        return FoundWeights(beside.path, _kind(beside.path), origin, beside.why)
     return FoundWeights(path, _kind(path), origin)
 
 

@@ -13,6 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+import orjson
+
 from hearthwatch.artifacts.catalog import PERMISSIVE_ALTERNATIVES, CatalogEntry, entries_for, licence_class
 from hearthwatch.artifacts.download import Hooks, download
 from hearthwatch.artifacts.hub import HubClient, NotOnHub, Remote
@@ -158,9 +160,18 @@ def _fetch(
         raise PullError(_mismatch(entry, digest, wanted, origin) + "; the download was thrown away")
     target.parent.mkdir(exist_ok=True)
     partial.replace(target)
+    _write_card(entry, target)
     record(models_dir, _key(entry), _new_row(entry, remote, digest, hooks.now()))
     notes = _notes(entry, remote, digest, known=expected is not None)
     return PulledFile(entry, target, "downloaded", digest, remote.size_bytes, remote.revision, remote.licence, notes)
+
+
+def _write_card(entry: CatalogEntry, target: Path) -> None:
+    """What is known of the file and not in it; a card that is there is somebody's own and stays."""
+    card = target.with_suffix(".json")
+    if entry.card and not card.exists():
+        facts = {"model": entry.model, "license": entry.licence, "source": entry.source, **dict(entry.card)}
+        card.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
 
 
 def _describe(entry: CatalogEntry, client: HubClient, revision: str) -> Remote:

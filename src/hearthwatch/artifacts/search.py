@@ -33,6 +33,7 @@ class WeightsQuery:
         variables: documented variables that may point to it; only for the error's advice.
         bundled_in: the Python package that brings the weights.
         remedy: how to get the weights, without a full stop.
+        repositories: owner/name on a hub, as Hugging Face's own cache files them.
     """
 
     model: str
@@ -42,6 +43,7 @@ class WeightsQuery:
     variables: tuple[str, ...] = ()
     bundled_in: str | None = None
     remedy: str = ""
+    repositories: tuple[str, ...] = ()
 
     @classmethod
     def for_model(cls, model: str, aliases: tuple[str, ...] = (), variables: tuple[str, ...] = ()) -> WeightsQuery:
@@ -59,6 +61,7 @@ class WeightsQuery:
             variables=variables,
             bundled_in=entry.bundled_in,
             remedy=f"`hearthwatch models pull {model}` fetches them" if entry.pullable else entry.manual,
+            repositories=tuple(dict.fromkeys(row.repository for row in entries_for(model) if row.repository)),
         )
 
     @property
@@ -90,6 +93,33 @@ def search(query: WeightsQuery, places: list[Path], own: list[Path]) -> Candidat
         lambda: _by_layout(query, own),
     )
     return next((_only(query, candidates) for rule in rules if (candidates := list(rule()))), None)
+
+
+def companion(query: WeightsQuery, path: Path) -> Candidate | None:
+    """The file beside the one that was named, where that says that it serves another model and this one says ours.
+
+    CLIP's towers are two files, and one variable names them.
+    """
+    declared = declared_by_card(path) or declared_by_metadata(path)
+    if declared is None or declared in query.names:
+        return None
+    beside = [file for file in files_of(path.parent) if file.suffix.lower() in EXTENSIONS]
+    ours = list(_by_declaration(query, beside))
+    return ours[0] if len(ours) == 1 else None
+
+
+def snapshots(query: WeightsQuery, hub_cache: Path | None) -> Iterator[Path]:
+    """The folders in which Hugging Face's cache keeps the model's repositories, as `main` has them."""
+    if hub_cache is None:
+        return
+    for repository in query.repositories:
+        folder = hub_cache / f"models--{repository.replace('/', '--')}"
+        try:
+            revision = (folder / "refs" / "main").read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if revision.isalnum() and is_folder(folder / "snapshots" / revision):
+            yield folder / "snapshots" / revision
 
 
 def holds_weights(models_dir: Path) -> bool:

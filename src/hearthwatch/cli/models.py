@@ -16,10 +16,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
+from hearthwatch.adapter.describing import describe_for
 from hearthwatch.adapter.spec import Spec
 from hearthwatch.artifacts.catalog import CATALOG, CatalogEntry, default_entry, licence_class
 from hearthwatch.artifacts.choice import choose_weights
-from hearthwatch.artifacts.description import describe
 from hearthwatch.artifacts.download import Hooks
 from hearthwatch.artifacts.hub import Remote
 from hearthwatch.artifacts.inventory import Stock, take_stock
@@ -210,6 +210,7 @@ def _stock(spec: Spec, settings: Settings, models_dir: Path, weights: WeightsCho
         models_dir=models_dir,
         weights=weights,
         samples_dir=settings.samples_dir,
+        hub_cache=settings.hub_cache,
     )
 
 
@@ -217,12 +218,18 @@ def _wanted(names: Sequence[str], settings: Settings, models_dir: Path) -> list[
     """Turn names of models, aliases and files into rows, each once; without names, the missing ones."""
     if not names:
         missing = [m.SPEC.name for m in MODELS if _stock(m.SPEC, settings, models_dir).state == "missing"]
-        return [entry for name in missing if (entry := default_entry(name)).pullable]
+        return _with_companions([entry for name in missing if (entry := default_entry(name)).pullable])
     rows = []
     for name in names:
         by_file = next((entry for entry in CATALOG if entry.file == name), None)
         rows.append(by_file or default_entry(get_model(name).SPEC.name))
-    return list(dict.fromkeys(rows))
+    return _with_companions(rows)
+
+
+def _with_companions(rows: Sequence[CatalogEntry]) -> list[CatalogEntry]:
+    """Each file once, with those that it needs beside it; two models may come from one file."""
+    files = {(one.folder, one.file): one for row in rows for one in (row, *row.companions)}
+    return list(files.values())
 
 
 def _failure_code(entries: Sequence[CatalogEntry], settings: Settings, models_dir: Path) -> int:
@@ -330,17 +337,18 @@ def _row(one: Stock) -> dict[str, Any]:
 
 
 def _details(spec: Spec, one: Stock) -> list[str]:
-    """Tell how pictures become the network's input, with the origin of each field."""
+    """Tell how pictures or texts become the network's input, with the origin of each field."""
     if one.kind not in {"onnx", "sample"} or one.path is None:
         return []
     try:
-        described = describe(one.path, spec.input)
+        described = describe_for(spec, one.path)
     except WeightsInvalid as error:
         return [f"refused when it loads: {error}"]
     lines = [f"conflict: {text}" for text in described.conflicts]
+    origins = getattr(described.input, "origins", {})
     for item in fields(described.input):
         if item.name != "origins":
-            value, origin = getattr(described.input, item.name), described.input.origins.get(item.name, "model default")
+            value, origin = getattr(described.input, item.name), origins.get(item.name, "model default")
             lines.append(f"input {item.name}: {value} ({origin})")
     return lines
 

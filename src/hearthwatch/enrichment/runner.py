@@ -12,30 +12,36 @@ from hearthwatch.vision.picture import Picture
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelCall:
-    """One question to one model: all boxes of one picture at once.
+    """One question to one model: all boxes of one picture at once, or some texts.
 
     Attributes:
         model: the canonical name.
-        picture: kept encoded until somebody decodes it; HTTP sends the bytes as they came.
+        picture: kept encoded until somebody decodes it; HTTP sends the bytes as they came. None with `texts`.
         boxes: picture pixels; empty asks about the picture as a whole.
         frames: further pictures in time order, for models that look at several.
         options: what the model's documentation lists, by name.
         deadline: seconds of `time.monotonic`; nobody waits longer. None waits.
         alone: this model is the only one that looks at the picture, so it may be decoded at reduced size.
+        texts: for models that read texts and look at no picture.
     """
 
     model: str
-    picture: Picture
+    picture: Picture | None = None
     boxes: tuple[Box, ...] = ()
     frames: tuple[Picture, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
     deadline: float | None = None
     alone: bool = False
+    texts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.picture is None) is not bool(self.texts):
+            raise ValueError(f"{self.model} is asked about a picture or about texts, and not about both or neither")
 
     @property
     def questions(self) -> int:
-        """How many answers it gets: one per box, or one about the picture as a whole."""
-        return max(1, len(self.boxes))
+        """How many answers it gets: one per text, one per box, or one about the picture as a whole."""
+        return len(self.texts) or max(1, len(self.boxes))
 
 
 @dataclass(frozen=True, slots=True)

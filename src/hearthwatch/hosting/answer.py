@@ -9,21 +9,22 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from hearthwatch.adapter.base import Adapter
+from hearthwatch.adapter.base import Adapter, PictureAdapter
 from hearthwatch.adapter.loading import LoadedModel, Timings
 from hearthwatch.adapter.spec import Scope
 from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome
 from hearthwatch.errors import DeadlineExceeded, HearthwatchError, InferenceFailed
 from hearthwatch.hosting.queue import Work
-from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Image
 
 #: How much larger than the input a squashed picture stays when it is decoded at reduced size. Embeddings of OSNet agree
 #: with those of the full picture to a cosine of 0.999 then (frames, photographs, crops enlarged to 1080 rows); where
 #: each side only just keeps the input's pixels, to 0.995.
 SQUASH_RESERVE = 1.5
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +35,7 @@ class Task:
         call: the question.
         loaded: the model, once it is in memory; leased until `deliver` was called.
         load_ms: what the call waited for it.
-        one_by_one: run its boxes one after the other, which takes the least memory.
+        one_by_one: run its boxes or texts one after the other, which takes the least memory.
         deliver: takes the outcomes, from a worker's thread; the first ones count.
     """
 
@@ -47,10 +48,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Question:
-    """A call whose picture is decoded."""
+    """A call whose picture is decoded; without a picture where it is about texts."""
 
     work: Work[Task]
-    image: Image
+    image: Image | None
     decode_ms: float
 
 
@@ -87,8 +88,10 @@ def reduced_side(call: ModelCall, adapter: Adapter[Any]) -> int | None:
     A letterboxed input shows the longer side in its own; a squashed one needs each side of the picture to keep more
     pixels than that side of the input has.
     """
-    if not call.alone or call.boxes or call.frames:
+    if not call.alone or call.boxes or call.frames or call.picture is None or not isinstance(adapter, PictureAdapter):
         return None
+    if adapter.input.resize == "crop":
+        return None  # CLIP's: what its embeddings lose was not measured on real weights
     height, width = adapter.input.size
     if adapter.input.resize == "letterbox":
         return max(height, width)
@@ -102,7 +105,8 @@ def _prepare(work: Work[Task], clock: Callable[[], float]) -> _Question | None:
         return None
     task, started = work.task, time.perf_counter()
     try:
-        image = task.call.picture.image(reduced_side(task.call, task.loaded.adapter))
+        picture = task.call.picture
+        image = None if picture is None else picture.image(reduced_side(task.call, task.loaded.adapter))
     except Exception as error:  # noqa: BLE001 - a failure is an outcome
         task.deliver(failed(task.call, _typed(error, task.call.model)))
         return None
@@ -125,7 +129,8 @@ def _answer_together(questions: Sequence[_Question], clock: Callable[[], float])
         return True
     loaded = wanted[0].work.task.loaded
     try:
-        results, timings = loaded.together([(question.image, question.work.task.call.boxes) for question in wanted])
+        asked = [(question.image, question.work.task.call.boxes) for question in wanted if question.image is not None]
+        results, timings = loaded.together(asked)
     except Exception:  # noqa: BLE001 - each is asked again by itself, and fails by itself
         return False
     for question, own in zip(wanted, results, strict=True):
@@ -143,18 +148,20 @@ def _answer_one(question: _Question) -> None:
     _deliver(question, results, timings)
 
 
-def _results(task: Task, image: Image) -> tuple[list[Any], Timings]:
-    boxes, loaded = task.call.boxes, task.loaded
-    if not boxes:
+def _results(task: Task, image: Image | None) -> tuple[list[Any], Timings]:
+    call, loaded = task.call, task.loaded
+    if image is None:
+        return _in_parts(lambda text: loaded.read([text]), call.texts) if task.one_by_one else loaded.read(call.texts)
+    if not call.boxes:
         return loaded.predict([image])
     if task.one_by_one and loaded.adapter.SPEC.scope is Scope.CROP:
-        return _in_parts(loaded, image, boxes)
-    return loaded.for_boxes(image, boxes)
+        return _in_parts(lambda box: loaded.for_boxes(image, [box]), call.boxes)
+    return loaded.for_boxes(image, call.boxes)
 
 
-def _in_parts(loaded: LoadedModel, image: Image, boxes: Sequence[Box]) -> tuple[list[Any], Timings]:
-    """One box after the other."""
-    parts = [loaded.for_boxes(image, [box]) for box in boxes]
+def _in_parts(ask: Callable[[T], tuple[list[Any], Timings]], questions: Sequence[T]) -> tuple[list[Any], Timings]:
+    """One question after the other."""
+    parts = [ask(question) for question in questions]
     times = [times for _, times in parts]
     return [result for results, _ in parts for result in results], Timings(
         preprocess_ms=sum(part.preprocess_ms for part in times),

@@ -213,7 +213,7 @@ class LocalRunner:
 
     def _enter(self, call: ModelCall, adapter: type[Adapter[Any]], *, again: bool = False) -> Work[Task]:
         """A place in the queue."""
-        alike = adapter.batches() and not call.options and not call.frames and not again
+        alike = adapter.batches() and not (call.options or call.frames or call.texts or again)
         urgent = adapter.SPEC.priority is Priority.CRITICAL
         return self._queue.enter(
             call.model, urgent=urgent, deadline=call.deadline, batch="alike" if alike else None, again=again

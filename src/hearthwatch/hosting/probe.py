@@ -116,7 +116,7 @@ class Probe:
         """From the disk, or from a child; one child per question at a time, of all processes."""
         one = replace(options, engines=[] if engine is None else [engine])
         cuda = device.startswith("cuda")
-        job = ProbeJob.of(adapter, one, LARGEST_BATCH if cuda or adapter.SPEC.scope is Scope.CROP else 1)
+        job = ProbeJob.of(adapter, one, LARGEST_BATCH if cuda or adapter.SPEC.scope is not Scope.FRAME else 1)
         name = "bundled" if engine is None else engine.name
         facts = [job.adapter, digest, name, device, options.precision, options.threads, options.concurrency, job.batch,
                  repr(adapter.SPEC.input), _versions(), processor()]  # fmt: skip

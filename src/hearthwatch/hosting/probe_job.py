@@ -50,6 +50,7 @@ class ProbeJob:
             "variables": options.variables, "weights": options.weights, "samples_dir": str(options.samples_dir),
             "threads": options.threads, "concurrency": options.concurrency,
             "engines": [engine.name for engine in options.engines],
+            "hub_cache": None if options.hub_cache is None else str(options.hub_cache),
         })  # fmt: skip
 
     @classmethod
@@ -68,6 +69,7 @@ class ProbeJob:
             threads=told["threads"],
             concurrency=told["concurrency"],
             engines=_engines(told["engines"]),
+            hub_cache=None if told["hub_cache"] is None else Path(told["hub_cache"]),
         )
         return cls(told["adapter"], options, told["batch"])
 

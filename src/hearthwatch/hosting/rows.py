@@ -63,6 +63,8 @@ class ModelRow:
         evictions: how often it left for another model.
         returned_bytes: that its last unload gave back; None before the first.
         shortfall_bytes: that its unloads did not give back, in all.
+        network: what a loaded network is called, where its card says so; else empty.
+        embedding_dimension: numbers of a loaded network's embeddings; None for others.
     """
 
     name: str
@@ -92,6 +94,8 @@ class ModelRow:
     evictions: int = 0
     returned_bytes: int | None = None
     shortfall_bytes: int = 0
+    network: str = ""
+    embedding_dimension: int | None = None
 
 
 def row_of(
@@ -137,6 +141,8 @@ def row_of(
         evictions=status.evictions,
         returned_bytes=status.returned_bytes,
         shortfall_bytes=status.shortfall_bytes,
+        network="" if loaded is None else loaded.adapter.description.card.network or "",
+        embedding_dimension=None if loaded is None else getattr(loaded.adapter, "dimension", None),
     )
 
 

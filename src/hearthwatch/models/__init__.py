@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from hearthwatch.adapter.base import Adapter
+from hearthwatch.adapter.base import Adapter, PictureAdapter
 from hearthwatch.errors import UnknownModel
+from hearthwatch.models.clip import SURVEILLANCE_TEMPLATES, CLIPAdapter, CLIPEmbeddingModel, CLIPResult
+from hearthwatch.models.clip_text import CLIPTextAdapter, CLIPTextModel, TextEmbedding
 from hearthwatch.models.depth_estimator import DepthAdapter, DepthEstimator, DepthResult, ObjectDistance
 from hearthwatch.models.face_detector import FaceAdapter, FaceDetector, FaceResult
 from hearthwatch.models.factories import (
@@ -43,6 +45,8 @@ MODELS: tuple[type[Adapter[Any]], ...] = (
     FaceAdapter,
     PlateDetectorAdapter,
     PlateOCRAdapter,
+    CLIPAdapter,
+    CLIPTextAdapter,
 )
 
 __all__ = [
@@ -51,6 +55,10 @@ __all__ = [
     "MODELS",
     "OSNET_INPUT_HEIGHT",
     "OSNET_INPUT_WIDTH",
+    "SURVEILLANCE_TEMPLATES",
+    "CLIPEmbeddingModel",
+    "CLIPResult",
+    "CLIPTextModel",
     "DepthEstimator",
     "DepthResult",
     "Detection",
@@ -69,6 +77,7 @@ __all__ = [
     "PoseEstimator",
     "PoseResult",
     "ReIDResult",
+    "TextEmbedding",
     "ThreatDetection",
     "ThreatDetector",
     "ThreatResult",
@@ -78,6 +87,18 @@ __all__ = [
     "load_threat_detector",
     "validate_model_path",
 ]
+
+
+def get_picture_model(name: str) -> type[PictureAdapter[Any]]:
+    """The model of that name, which looks at pictures.
+
+    Raises:
+        UnknownModel: none, or it reads texts.
+    """
+    model = get_model(name)
+    if not issubclass(model, PictureAdapter):
+        raise UnknownModel(f"{name} reads texts and looks at no pictures")
+    return model
 
 
 def get_model(name: str) -> type[Adapter[Any]]:

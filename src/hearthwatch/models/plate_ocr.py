@@ -20,7 +20,7 @@ from pydantic import Field
 
 from hearthwatch.adapter import wire
 from hearthwatch.adapter.agreement import Agreement
-from hearthwatch.adapter.base import Adapter, Run
+from hearthwatch.adapter.base import PictureAdapter, Run
 from hearthwatch.adapter.facade import Model
 from hearthwatch.adapter.spec import Priority, Scope, Spec
 from hearthwatch.vision.boxes import Box
@@ -104,7 +104,7 @@ SPEC = Spec(
 )
 
 
-class PlateOCRAdapter(Adapter[LicensePlateResult | None]):
+class PlateOCRAdapter(PictureAdapter[LicensePlateResult | None]):
     """Lines of text to a plate's text. None where nothing could be read."""
 
     SPEC = SPEC

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from torch import nn
 
 from hearthwatch.errors import WeightsInvalid
+from hearthwatch.networks.clip import TEXT_KEY, VISION_KEY, text_from_state_dict, vision_from_state_dict
 from hearthwatch.networks.osnet import OSNET_INPUT_SIZE, osnet_from_state_dict
 from hearthwatch.networks.resnet import (
     HUGGING_FACE_KEY,
@@ -19,12 +20,12 @@ from hearthwatch.networks.resnet import (
 from hearthwatch.networks.weights import Tensors, shown
 from hearthwatch.networks.yolov8 import YOLO_INPUT_SIZE, yolov8_from_state_dict
 
-Kind = Literal["osnet", "resnet", "yolov8-detect", "yolov8-pose", "yolov8-segment"]
+Kind = Literal["clip-text", "clip-vision", "osnet", "resnet", "yolov8-detect", "yolov8-pose", "yolov8-segment"]
 
 #: What `build_network` can build, for messages.
 KNOWN = (
-    "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's or transformers' names), YOLOv8 detect, pose "
-    "and segment"
+    "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's or transformers' names), CLIP with a vision "
+    "transformer (transformers' names), YOLOv8 detect, pose and segment"
 )
 
 #: How training on several GPUs prefixes every name.
@@ -42,11 +43,14 @@ class Network:
     """A network with its weights, on the CPU, in float32 and evaluation mode, no gradients.
 
     Attributes:
-        module: takes one (N, 3, H, W) float32 tensor and gives one tensor per name in `output_names`.
-        input_size: (height, width) that the architecture is usually run at; the checkpoint may know better.
+        module: takes one (N, 3, H, W) float32 tensor, or (N, L) token numbers, and gives one tensor per name in
+            `output_names`.
+        input_size: (height, width) that the architecture is usually run at; the checkpoint may know better. Nothing for
+            networks that read texts.
         stride: H and W must be multiples of it.
         kind: the architecture.
         output_names: in the order of the module's outputs.
+        length: tokens of a text, for networks that read texts.
     """
 
     module: nn.Module
@@ -54,10 +58,17 @@ class Network:
     stride: int
     kind: Kind
     output_names: tuple[str, ...]
+    length: int | None = None
 
 
 def build_network(
-    tensors: Tensors, *, yaml: Mapping[str, Any] | None = None, task: str | None = None, file: str
+    tensors: Tensors,
+    *,
+    yaml: Mapping[str, Any] | None = None,
+    task: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    tower: str = "",
+    file: str,
 ) -> Network:
     """The network whose tensors these are. A YOLO's batch norms are folded into its convolutions.
 
@@ -65,6 +76,8 @@ def build_network(
         tensors: by the reference's key names, of any floating point type; a "module." before all of them is removed.
         yaml: the plan that a YOLO checkpoint carries.
         task: what a YOLO checkpoint says it is for; None where it does not say.
+        config: Hugging Face's config.json, which CLIP needs.
+        tower: which of a CLIP's networks: vision or text; empty takes the vision tower where it has one.
         file: the checkpoint's name, for messages.
 
     Raises:
@@ -74,6 +87,8 @@ def build_network(
         tensors = {key.removeprefix(_PARALLEL): array for key, array in tensors.items()}
     if yaml is not None:
         return _yolo(tensors, yaml, task, file)
+    if VISION_KEY in tensors or TEXT_KEY in tensors:
+        return _clip(tensors, config, tower or ("vision" if VISION_KEY in tensors else "text"), file)
     if _OSNET_KEY in tensors or any(".IN." in key for key in tensors):
         return Network(osnet_from_state_dict(tensors, file=file), OSNET_INPUT_SIZE, 1, "osnet", ("embedding",))
     if HUGGING_FACE_KEY in tensors:
@@ -92,6 +107,20 @@ def build_network(
         )
     seen = f"its tensors are {shown(list(tensors))}" if tensors else "it has no tensors"
     raise WeightsInvalid(f"{file} is no network that is built here: {seen}; known are {KNOWN}")
+
+
+def _clip(tensors: Tensors, config: Mapping[str, Any] | None, tower: str, file: str) -> Network:
+    if (VISION_KEY if tower == "vision" else TEXT_KEY) not in tensors:
+        raise WeightsInvalid(f"{file} is a CLIP without its {tower} tower")
+    if tower == "vision":
+        vision = vision_from_state_dict(tensors, config, file=file)
+        patches = vision.vision_model.embeddings
+        patch = int(patches.patch_embedding.kernel_size[0])
+        side = round((patches.position_embedding.num_embeddings - 1) ** 0.5) * patch
+        return Network(vision, (side, side), patch, "clip-vision", ("image_embeds",))
+    text = text_from_state_dict(tensors, config, file=file)
+    length = int(text.text_model.embeddings.position_embedding.num_embeddings)
+    return Network(text, (0, 0), 1, "clip-text", ("text_embeds",), length)
 
 
 def _yolo(tensors: Tensors, yaml: Mapping[str, Any], task: str | None, file: str) -> Network:

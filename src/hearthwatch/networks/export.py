@@ -17,8 +17,9 @@ import torch
 from hearthwatch.errors import LoadFailed
 from hearthwatch.networks.build import Network
 
-#: Above it, weights go into a file beside the graph: protocol buffers end at 2 GiB.
-MAX_EMBEDDED_BYTES = 1 << 30
+#: Above it, weights go into a file beside the graph: protocol buffers end at 2 GiB, and a file is read whole to see
+#: what it says about itself.
+MAX_EMBEDDED_BYTES = 1 << 28
 
 _turn = threading.Lock()
 
@@ -37,9 +38,9 @@ def export_onnx(
     Args:
         network: on the CPU, in evaluation mode.
         path: the file to write.
-        input_name: of the one (batch, 3, height, width) input.
+        input_name: of the one (batch, 3, height, width) or (batch, tokens) input.
         output_names: one per output of the module.
-        size: (height, width) that the graph takes; only the batch is dynamic.
+        size: (height, width) that the graph takes, if it takes pictures; only the batch is dynamic.
         embedded_bytes: weights above it are written to a file beside the graph, `path` with `.data` at its end; None is
             `MAX_EMBEDDED_BYTES`.
 
@@ -64,7 +65,7 @@ def _export(network: Network, input_name: str, output_names: Sequence[str], size
             return torch.onnx.export(
                 network.module,
                 # Two and not one: the exporter takes a batch of one for a constant.
-                (torch.zeros(2, 3, *size),),
+                (_example(network, size),),
                 input_names=[input_name],
                 output_names=list(output_names),
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
@@ -75,7 +76,13 @@ def _export(network: Network, input_name: str, output_names: Sequence[str], size
             # Its own message is a page of advice for PyTorch's developers; the cause behind it is the reason.
             cause = error.__cause__ or error
             reason = str(cause).strip().splitlines()[0] if str(cause).strip() else "no reason given"
+            place = "" if network.length else f" at {size[0]} x {size[1]} px"
             raise LoadFailed(
-                f"PyTorch could not export the {network.kind} network at {size[0]} x {size[1]} px: "
-                f"{type(cause).__name__}: {reason}"
+                f"PyTorch could not export the {network.kind} network{place}: {type(cause).__name__}: {reason}"
             ) from error
+
+
+def _example(network: Network, size: tuple[int, int]) -> torch.Tensor:
+    if network.length is not None:
+        return torch.zeros(2, network.length, dtype=torch.int64)
+    return torch.zeros(2, 3, *size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import PIL.Image
 
 from hearthwatch.errors import BadBox
 from hearthwatch.vision.boxes import Box, expand_box
@@ -12,6 +13,9 @@ from hearthwatch.vision.image import Image
 
 #: Share of a pixel that counts as none: a region that went through a division ends at 2.9999999 and means 3.
 SLACK = 1e-6
+#: Longest side of a picture that is padded as it is; a longer one is shrunk first, or a line of 1 x 60,000 px would
+#: become a square of 10 GB.
+LARGEST_SQUARE_PX = 2048
 
 
 def crop(image: Image, box: Box, *, margin: float = 0.0) -> Image:
@@ -39,6 +43,31 @@ def crop(image: Image, box: Box, *, margin: float = 0.0) -> Image:
     top, bottom = _covering((wanted.y1 - y0) * sy, (wanted.y2 - y0) * sy, rows)
     pixels = np.ascontiguousarray(image.pixels[top:bottom, left:right])
     return Image(pixels, (x0 + left / sx, y0 + top / sy, x0 + right / sx, y0 + bottom / sy))
+
+
+def pad_to_square(image: Image, colour: tuple[int, int, int]) -> Image:
+    """The image in the middle of a square of one colour (RGB, 0..255), for networks that look at squares.
+
+    Its region is the square, which may reach beyond the picture.
+    """
+    pixels = image.pixels
+    rows, columns = pixels.shape[:2]
+    if rows == columns:
+        return image
+    if max(rows, columns) > LARGEST_SQUARE_PX:
+        ratio = LARGEST_SQUARE_PX / max(rows, columns)
+        rows, columns = max(1, round(rows * ratio)), max(1, round(columns * ratio))
+        shrunk = PIL.Image.fromarray(pixels).resize((columns, rows), PIL.Image.Resampling.BICUBIC)
+        pixels = np.asarray(shrunk, dtype=np.uint8)
+    side = max(rows, columns)
+    square = np.empty((side, side, 3), np.uint8)
+    square[:] = colour
+    top, left = (side - rows) // 2, (side - columns) // 2
+    square[top : top + rows, left : left + columns] = pixels
+    x1, y1, x2, y2 = image.region
+    pixel = max(x2 - x1, y2 - y1) / side
+    x1, y1 = x1 - left * pixel, y1 - top * pixel
+    return Image(square, (x1, y1, x1 + side * pixel, y1 + side * pixel))
 
 
 def _covering(low: float, high: float, size: int) -> tuple[int, int]:

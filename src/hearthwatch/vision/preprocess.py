@@ -14,6 +14,9 @@ from hearthwatch.vision.inputs import InputSpec
 from hearthwatch.vision.letterbox import PAD_GREY, Letterbox
 
 Array = npt.NDArray[np.generic]
+#: A picture longer than so many times its other side is cropped while it is resized, not after: brought to the size
+#: whole, a picture of 1 x 64,000 px would take gigabytes. The difference is a rounding of positions.
+LONGEST_ASPECT = 16
 
 
 def to_batch(images: Sequence[Image], spec: InputSpec) -> Array:
@@ -54,6 +57,8 @@ def _multiple(side: float, multiple: int, most: int) -> int:
 
 def _placed(image: Image, spec: InputSpec) -> tuple[UInt8, int, int]:
     """The image's pixels at the size that they have in the input, and the top and left that they have there."""
+    if spec.resize == "crop":
+        return _middle(image, spec), 0, 0
     if spec.resize != "letterbox":
         return _squash(image, input_size(image, spec), spec), 0, 0
     letterbox = Letterbox.fit(image.region, spec.size)
@@ -81,6 +86,24 @@ def _write(planes: Array, pixels: UInt8, top: int, left: int, spec: InputSpec) -
             pad = np.float32(PAD_GREY) * factor - shift
         plane[:top] = plane[top + rows :] = pad
         plane[top : top + rows, :left] = plane[top : top + rows, left + columns :] = pad
+
+
+def _middle(image: Image, spec: InputSpec) -> UInt8:
+    """The shorter side at the size, and of the longer one the middle: transformers' arithmetic, to the pixel."""
+    height, width = spec.size
+    rows, columns = image.pixels.shape[:2]
+    ratio = max(height / rows, width / columns)
+    tall, wide = (int(rows * ratio), width) if rows * width > columns * height else (height, int(columns * ratio))
+    if height == width:  # in whole numbers, where a ratio could round below the side that it should reach
+        tall, wide = height * rows // min(rows, columns), width * columns // min(rows, columns)
+    top, left = (tall - height) // 2, (wide - width) // 2
+    if max(rows, columns) <= LONGEST_ASPECT * min(rows, columns):
+        return np.ascontiguousarray(_squash(image, (tall, wide), spec)[top : top + height, left : left + width])
+    y, x = rows / tall, columns / wide
+    box = (left * x, top * y, (left + width) * x, (top + height) * y)
+    filters = PIL.Image.Resampling
+    resample = filters.BICUBIC if spec.interpolation == "bicubic" else filters.BILINEAR
+    return np.asarray(PIL.Image.fromarray(image.pixels).resize((width, height), resample, box=box), dtype=np.uint8)
 
 
 def _squash(image: Image, size: tuple[int, int], spec: InputSpec) -> UInt8:
