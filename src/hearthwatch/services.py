@@ -19,6 +19,22 @@ class Kind(StrEnum):
     MODEL = "model"  #: one picture to one model's answer
     DETECT = "detect"  #: one picture to objects, filtered by class
     DETECT_BATCH = "detect_batch"  #: several pictures, a row each
+    ANOMALY = "anomaly"  #: one picture against the embedding of another
+    CLASSIFY = "classify"  #: one picture to a probability for each label
+    SIMILARITY = "similarity"  #: one picture against one text
+    BATCH_SIMILARITY = "batch_similarity"  #: one picture against several texts
+    EMBED_BATCH = "embed_batch"  #: several pictures to embeddings, a row each
+    EMBED_TEXT = "embed_text"  #: texts to embeddings, without a picture
+
+    @property
+    def many(self) -> bool:
+        """Whether it takes several pictures."""
+        return self in {Kind.DETECT_BATCH, Kind.EMBED_BATCH}
+
+    @property
+    def pictureless(self) -> bool:
+        """Whether it takes no picture at all."""
+        return self is Kind.EMBED_TEXT
 
 
 class Loading(StrEnum):
@@ -33,6 +49,7 @@ class HealthForm(StrEnum):
 
     SINGLE = "single"  #: one model: loaded or not
     MODELS = "models"  #: a map of models
+    EMBEDDING = "embedding"  #: one model that embeds, with the length of its embeddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +170,50 @@ LIGHT = Service(
     title="Light enrichment",
 )
 
+CLIP = Service(
+    name="clip",
+    aliases=("ai-clip",),
+    container="ai-clip",
+    port=8093,
+    budget_mb=2400,  # both towers in float32, on a CPU without bf16; in half precision they are the documented 800
+    loading=Loading.ALWAYS,
+    routes=(
+        Route("/embed", "clip", "A picture as 768 numbers", ("bbox",)),
+        Route(
+            "/anomaly-score",
+            "clip",
+            "How far a picture is from the embedding of a usual one",
+            ("baseline_embedding", "bbox"),
+            Kind.ANOMALY,
+        ),
+        Route(
+            "/classify",
+            "clip",
+            "Which of some labels fits a picture best",
+            ("labels", "use_ensemble", "bbox"),
+            Kind.CLASSIFY,
+        ),
+        Route("/similarity", "clip", "How well a text fits a picture", ("text", "bbox"), Kind.SIMILARITY),
+        Route(
+            "/batch-similarity",
+            "clip",
+            "How well each of up to 100 texts fits a picture",
+            ("texts", "bbox"),
+            Kind.BATCH_SIMILARITY,
+        ),
+        Route("/embed/batch", "clip", "Several pictures as embeddings; a bad one fails alone", (), Kind.EMBED_BATCH),
+        Route("/embed-text", "clip_text", "Texts as embeddings", ("texts",), Kind.EMBED_TEXT),
+    ),
+    metrics=MetricNames("clip_requests_total", "clip_inference_duration_seconds", ("clip_texts_total",)),
+    health=HealthForm.EMBEDDING,
+    title="CLIP embeddings",
+)
+
 #: Every service that exists, in the order of their ports.
-SERVICES: tuple[Service, ...] = (DETECTOR, LIGHT)
+SERVICES: tuple[Service, ...] = (DETECTOR, CLIP, LIGHT)
 #: Documented services that come later, so that asking for one gets a true sentence.
 LATER = {
     "florence": "Florence-2 (8092)",
-    "clip": "CLIP embeddings (8093)",
     "enrichment": "heavy enrichment (8094)",
     "heavy": "heavy enrichment (8094)",
 }

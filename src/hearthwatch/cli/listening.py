@@ -206,7 +206,7 @@ def _process(chosen: Sequence[Service], settings: Settings, options: LoadOptions
         hosting,
         preload=_preload(settings, names),
         access=Access(key, settings.hosts, settings.open_metrics),
-        limits=RequestLimits(timeout_s=settings.request_timeout_s),
+        limits=RequestLimits(timeout_s=settings.request_timeout_s, max_texts=settings.clip_max_texts),
         on_close=None if probe is None else probe.close,
     )
 

@@ -35,7 +35,7 @@ finishes what has been taken and stops.
 
 def serve(
     services: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERVICE...]", help="light, detector; all where none is named.")
+        list[str] | None, typer.Argument(metavar="[SERVICE...]", help="light, detector, clip; all where none is named.")
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; else HOST, else this machine only.")] = None,
     port: Annotated[

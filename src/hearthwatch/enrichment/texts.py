@@ -13,7 +13,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -40,6 +39,7 @@ class Texts:
         truncated: indices of texts whose end the network did not read.
         network: what made them.
         digest: of the weights that made them.
+        weights: real, sample or custom.
         read: texts that the network read for this answer, with every template by itself.
         kept: embeddings that were there from before.
         timings: of these readings; nothing where all were kept.
@@ -49,6 +49,7 @@ class Texts:
     truncated: tuple[int, ...]
     network: str
     digest: str
+    weights: str = ""
     read: int = 0
     kept: int = 0
     timings: CallTimings = field(default_factory=CallTimings)
@@ -67,6 +68,14 @@ class _Question:
     index: list[int] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    """One embedding, and the origin of the weights that made it."""
+
+    one: TextEmbedding
+    weights: str
+
+
 class TextEmbeddings:
     """A bounded store in front of a text tower. One event loop at a time may use it.
 
@@ -80,7 +89,7 @@ class TextEmbeddings:
         self._runner = runner
         self._model = model
         self._capacity = capacity
-        self._kept: OrderedDict[tuple[str, bytes], TextEmbedding] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, bytes], _Kept] = OrderedDict()
         self._last_digest: str | None = None
         # One at a time: who asks for the same texts a moment later finds them.
         self._turn = asyncio.Lock()
@@ -119,7 +128,7 @@ class TextEmbeddings:
         except TimeoutError:
             raise DeadlineExceeded(f"the deadline passed before {self._model} answered") from None
 
-    def _find(self, questions: dict[bytes, _Question], digest: str | None) -> dict[bytes, TextEmbedding] | None:
+    def _find(self, questions: dict[bytes, _Question], digest: str | None) -> dict[bytes, _Kept] | None:
         """All of them, kept from before; None where one is missing."""
         digest = digest or self._last_digest
         if digest is None or any((digest, key) not in self._kept for key in questions):
@@ -137,12 +146,12 @@ class TextEmbeddings:
         wanted = digest or self._last_digest
         found = {key: self._kept[wanted, key] for key in questions if wanted and (wanted, key) in self._kept}
         fresh, timings, read = await self._ask({k: q for k, q in questions.items() if k not in found}, deadline)
-        now = next(iter(fresh.values())).digest if fresh else wanted
+        now = next(iter(fresh.values())).one.digest if fresh else wanted
         if found and now != wanted:  # other weights were put in place meanwhile: nothing of before belongs with them
             again, more, reread = await self._ask({key: questions[key] for key in found}, deadline)
             fresh, found, timings, read = fresh | again, {}, _sum([timings, more]), read + reread
-        for key, embedding in fresh.items():
-            self._kept[embedding.digest, key] = embedding
+        for key, kept in fresh.items():
+            self._kept[kept.one.digest, key] = kept
         while len(self._kept) > self._capacity:
             self._kept.popitem(last=False)
         self._last_digest = now
@@ -150,7 +159,7 @@ class TextEmbeddings:
 
     async def _ask(
         self, questions: dict[bytes, _Question], deadline: float | None
-    ) -> tuple[dict[bytes, TextEmbedding], CallTimings, int]:
+    ) -> tuple[dict[bytes, _Kept], CallTimings, int]:
         """One embedding per question, the time of all calls, and how many texts were read."""
         texts = [text for question in questions.values() for text in question.texts]
         outcomes: list[Outcome] = []
@@ -166,7 +175,7 @@ class TextEmbeddings:
             outcomes += answered
             times.append(answered[0].timings)
         rest = iter(outcomes)
-        embeddings = {key: _average([next(rest).result for _ in question.texts]) for key, question in questions.items()}
+        embeddings = {key: _average([next(rest) for _ in question.texts]) for key, question in questions.items()}
         return embeddings, _sum(times), len(texts)
 
 
@@ -181,30 +190,33 @@ def _questions(texts: Sequence[str], templates: Sequence[str]) -> dict[bytes, _Q
     return questions
 
 
-def _average(parts: Sequence[Any]) -> TextEmbedding:
-    first: TextEmbedding = parts[0]
+def _average(outcomes: Sequence[Outcome]) -> _Kept:
+    parts: list[TextEmbedding] = [outcome.result for outcome in outcomes]
+    first, weights = parts[0], outcomes[0].weights
     if len(parts) == 1:
-        return first
+        return _Kept(first, weights)
     embedding = average_embedding([part.embedding for part in parts])
     truncated = any(part.truncated for part in parts)
-    return TextEmbedding(embedding, truncated, first.network, first.digest)
+    return _Kept(TextEmbedding(embedding, truncated, first.network, first.digest), weights)
 
 
 def _joined(
     count: int,
     questions: dict[bytes, _Question],
-    found: dict[bytes, TextEmbedding],
+    found: dict[bytes, _Kept],
     read: int = 0,
     kept: int = 0,
     timings: CallTimings | None = None,
 ) -> Texts:
-    one = next(iter(found.values()))
+    first = next(iter(found.values()))
+    one = first.one
     embeddings = np.empty((count, len(one.embedding)), np.float32)
     truncated: list[int] = []
     for key, question in questions.items():
-        embeddings[question.index] = found[key].embedding
-        truncated += question.index if found[key].truncated else []
-    return Texts(embeddings, tuple(sorted(truncated)), one.network, one.digest, read, kept, timings or CallTimings())
+        embeddings[question.index] = found[key].one.embedding
+        truncated += question.index if found[key].one.truncated else []
+    places = tuple(sorted(truncated))
+    return Texts(embeddings, places, one.network, one.digest, first.weights, read, kept, timings or CallTimings())
 
 
 def _sum(times: Sequence[CallTimings]) -> CallTimings:

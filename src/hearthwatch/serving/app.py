@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from hearthwatch import __version__
-from hearthwatch.services import Kind, Loading
+from hearthwatch.services import Loading
 from hearthwatch.serving.answers import answer_of
 from hearthwatch.serving.desk import Desk, endpoint
 from hearthwatch.serving.documents import docs_page
@@ -44,7 +44,7 @@ def build_app(desk: Desk, access: Access | None = None) -> ASGIApp:
         redirect_slashes=False,
     )
     for route in service.routes:
-        handler = endpoint(desk, route, answer_of(desk, route), many=route.kind is Kind.DETECT_BATCH)
+        handler = endpoint(desk, route, answer_of(desk, route))
         app.add_api_route(
             route.path, handler, methods=["POST"], response_model=None, operation_id=route.name.replace("/", "-"),
             **route_document(route),

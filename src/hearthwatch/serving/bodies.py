@@ -53,7 +53,14 @@ class Body:
 
 
 async def read_body(
-    request: Request, limits: RequestLimits, take: Callable[[int], None], *, many: bool, deadline: float
+    request: Request,
+    limits: RequestLimits,
+    take: Callable[[int], None],
+    *,
+    many: bool,
+    deadline: float,
+    none: bool = False,
+    raw: bool = True,
 ) -> Body:
     """Read a request.
 
@@ -63,6 +70,8 @@ async def read_body(
         take: called with the size of each part that is read; it may refuse.
         many: whether the route takes several pictures (`images`, `files`) and not one (`image`, `file`).
         deadline: of the event loop's clock; a body that comes more slowly is given up.
+        none: the route takes no picture.
+        raw: whether a picture may be the body itself; not where a field has a form that a query cannot have.
 
     Raises:
         Refused: too large, or of a media type that the route does not take.
@@ -70,16 +79,19 @@ async def read_body(
         InputError: it cannot be read as what it says it is.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in {JSON, FORM, *RAW}:
-        allowed = f"{JSON}, {FORM}" + ("" if many else f" or {', '.join(RAW[:5])}")
+    if kind not in {JSON, FORM, *RAW} or (kind in RAW and none):
+        allowed = f"{JSON}, {FORM}" + ("" if many or none or not raw else f" or {', '.join(RAW[:5])}")
         raise Refused(415, "unsupported_media_type", f"the media type {kind[:100]!r} is not taken here; {allowed} is")
     if many and kind in RAW:
         raise Refused(415, "unsupported_media_type", f"a body of {kind} is one picture, and this route takes several")
+    if not raw and kind in RAW:
+        detail = f"a body of {kind} leaves no place for the other fields of this route; send {JSON} or {FORM}"
+        raise Refused(415, "unsupported_media_type", detail)
     beside = _from_text(request.query_params)
     try:
         async with asyncio.timeout_at(deadline):
             if kind == FORM:
-                return _joined(await _read_form(request, limits, take, many=many), beside)
+                return _joined(await _read_form(request, limits, take, many=many, none=none), beside)
             data = b"".join([chunk async for chunk in _chunks(request, limits, take)])
     except TimeoutError as error:
         raise DeadlineExceeded("the request did not arrive before its deadline") from error
@@ -87,8 +99,8 @@ async def read_body(
         limits.picture.check_bytes(len(data))
         return Body([(None, data)], beside)
     if len(data) > _LARGE_BODY:
-        return _joined(await asyncio.to_thread(_from_json, data, limits, many=many), beside)
-    return _joined(_from_json(data, limits, many=many), beside)
+        return _joined(await asyncio.to_thread(_from_json, data, limits, many=many, none=none), beside)
+    return _joined(_from_json(data, limits, many=many, none=none), beside)
 
 
 def _joined(body: Body, beside: Mapping[str, Any]) -> Body:
@@ -127,7 +139,9 @@ class _Parser(MultiPartParser):
     spool_max_size = 1 << 30
 
 
-async def _read_form(request: Request, limits: RequestLimits, take: Callable[[int], None], *, many: bool) -> Body:
+async def _read_form(
+    request: Request, limits: RequestLimits, take: Callable[[int], None], *, many: bool, none: bool
+) -> Body:
     parser = _Parser(
         request.headers,
         _chunks(request, limits, take),
@@ -144,7 +158,7 @@ async def _read_form(request: Request, limits: RequestLimits, take: Callable[[in
     except (KeyError, UnicodeDecodeError) as error:
         raise InputError("the form cannot be read: it has no boundary, or a name that is no text") from error
     try:
-        return await _from_form(form, limits, many=many)
+        return Body([], _from_text(form)) if none else await _from_form(form, limits, many=many)
     finally:
         await form.close()
 
@@ -193,13 +207,15 @@ def _json_field(name: str, text: str) -> Any:
         raise InputError(f"the field {name!r} of the form is not JSON: {error}") from error
 
 
-def _from_json(data: bytes, limits: RequestLimits, *, many: bool) -> Body:
+def _from_json(data: bytes, limits: RequestLimits, *, many: bool, none: bool) -> Body:
     try:
         content = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise InputError(f"the body is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"the body is JSON of type {type(content).__name__}; an object is expected")
+    if none:
+        return Body([], content)
     if not many:
         return Body([(None, _picture(content, limits))], content)
     images = content.get("images")

@@ -15,12 +15,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome
+from hearthwatch.enrichment.texts import TextEmbeddings
 from hearthwatch.errors import DeadlineExceeded, Draining, HearthwatchError, InputError
 from hearthwatch.hosting import LocalRunner
 from hearthwatch.services import Route, Service
 from hearthwatch.serving.bodies import Body, read_body
 from hearthwatch.serving.envelope import exchange
-from hearthwatch.serving.fields import RequestFields, fields_model
+from hearthwatch.serving.fields import RequestFields, fields_model, takes_raw
 from hearthwatch.serving.limits import Intake, RequestLimits, pixels_of
 from hearthwatch.serving.metrics import ServiceMetrics
 from hearthwatch.serving.problems import problem
@@ -52,6 +53,7 @@ class Desk:
         metrics: of this service.
         limits: of its requests.
         intake: what the process holds of them at the same time.
+        texts: embeddings of texts, kept for all services of the process; None where nobody reads any.
     """
 
     service: Service
@@ -60,6 +62,7 @@ class Desk:
     metrics: ServiceMetrics
     limits: RequestLimits = field(default_factory=RequestLimits)
     intake: Intake = field(default_factory=Intake)
+    texts: TextEmbeddings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class Asked:
 
 
 def endpoint(
-    desk: Desk, route: Route, answer: Callable[[Asked], Awaitable[Json]], *, many: bool = False
+    desk: Desk, route: Route, answer: Callable[[Asked], Awaitable[Json]]
 ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     """A route's handler around what makes its answer: each error becomes the documented body, everything is counted."""
 
@@ -88,7 +91,7 @@ def endpoint(
             if desk.status.draining:
                 raise Draining(f"{desk.service.name} is stopping and takes no new work")
             with desk.intake.request() as take:
-                asked = await _read(request, route, desk.limits, take, many=many)
+                asked = await _read(request, route, desk.limits, take)
                 response = json_response(await _until_gone(request, answer(asked)))
         except (ClientGone, ClientDisconnect):
             response = Response(status_code=CLIENT_GONE)
@@ -153,13 +156,19 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type="application/json")
 
 
-async def _read(
-    request: Request, route: Route, limits: RequestLimits, take: Callable[[int], None], *, many: bool
-) -> Asked:
+async def _read(request: Request, route: Route, limits: RequestLimits, take: Callable[[int], None]) -> Asked:
     seconds = _deadline_s(request, limits)
     now = time.monotonic()
     loop_deadline = asyncio.get_running_loop().time() + seconds
-    body = await read_body(request, limits, take, many=many, deadline=loop_deadline)
+    body = await read_body(
+        request,
+        limits,
+        take,
+        many=route.kind.many,
+        deadline=loop_deadline,
+        none=route.kind.pictureless,
+        raw=takes_raw(route),
+    )
     return Asked(body, fields_model(route).model_validate(dict(body.fields)), now + seconds)
 
 

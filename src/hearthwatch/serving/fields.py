@@ -11,12 +11,22 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    create_model,
+)
 
 from hearthwatch.errors import BadBox
 from hearthwatch.models.yolo26 import DEFAULT_CLASSES, DEFAULT_CONFIDENCE
 from hearthwatch.services import Route
 from hearthwatch.vision.boxes import Box, parse_box
+from hearthwatch.vision.embeddings import unit
 
 _NUMBER = {"type": "number"}
 _BOX_SCHEMA = {
@@ -32,6 +42,12 @@ _BOX_SCHEMA = {
 #: Names of classes and the like; what is longer is no name.
 MAX_NAME = 200
 MAX_CLASSES = 1000
+#: Characters of a text for CLIP, which reads the first 75 words or so and says where it stopped.
+MAX_TEXT = 10_000
+#: Texts and labels where nobody sets another limit; what is checked is `RequestLimits`, which names both numbers.
+USUAL_TEXTS = 100
+#: Far above the numbers of any embedding.
+MAX_EMBEDDING = 65_536
 
 
 def _box(value: Any) -> Box | None:
@@ -57,9 +73,34 @@ def _no_switch(value: Any) -> Any:
     return value
 
 
+def _switch(value: Any) -> Any:
+    """True or false, and their words in a form; pydantic would take 1, yes and on as well."""
+    words = {"true": True, "false": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    if not isinstance(value, bool):
+        raise ValueError("true or false is expected")  # noqa: TRY004 - what pydantic collects
+    return value
+
+
+def _with_direction(values: list[float]) -> list[float]:
+    """A direction: what has none cannot be compared, and would give a score that means nothing."""
+    try:
+        unit(values)
+    except ValueError as error:
+        raise ValueError("a baseline that is zero or not finite has no direction to compare with") from error
+    return values
+
+
 BoxField = Annotated[Any, PlainValidator(_box), WithJsonSchema(_BOX_SCHEMA)]
 Share = Annotated[float, BeforeValidator(_no_switch), Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+_Listed = {"minItems": 1, "maxItems": USUAL_TEXTS}
+Texts = Annotated[list[Text], Field(min_length=1, json_schema_extra=dict(_Listed))]
+Number = Annotated[float, BeforeValidator(_no_switch), Field(allow_inf_nan=False, strict=True)]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Embedding = Annotated[list[Number], AfterValidator(_with_direction), Field(min_length=2, max_length=MAX_EMBEDDING)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +109,7 @@ class InputField:
 
     Attributes:
         annotation: what pydantic checks.
-        default: where it is absent.
+        default: where it is absent; `...` where it must not be.
         description: for OpenAPI.
         example: a value that works with the example picture.
         form: `one` value, `many` (a repeated key), or `json` text, in a form; `json` fields cannot stand in a query.
@@ -101,6 +142,28 @@ FIELDS: Mapping[str, InputField] = MappingProxyType(
             ["person", "dog"],
             form="many",
         ),
+        "labels": InputField(
+            Texts,
+            ...,
+            "Descriptions to choose from, up to 100; the same one twice counts once.",
+            ["a person with a box", "an empty porch"],
+            form="many",
+        ),
+        "use_ensemble": InputField(
+            Switch, True, "Read each label in five sentences about surveillance pictures and average them.", True
+        ),
+        "text": InputField(Text, ..., "A description.", "a person with a box"),
+        "texts": InputField(
+            Texts, ..., "Descriptions, up to 100.", ["a person with a box", "an empty porch"], form="many"
+        ),
+        "baseline_embedding": InputField(
+            Embedding,
+            ...,
+            "The embedding to compare with, such as the mean of usual pictures of the scene: as many "
+            "numbers as the network gives, 768 of CLIP ViT-L/14. In a form: JSON.",
+            [1.0] + [0.0] * 767,
+            form="json",
+        ),
     }
 )
 
@@ -119,6 +182,12 @@ def fields_model(route: Route) -> type[RequestFields]:
         for name in route.fields
     }
     return create_model(f"{class_name(route)}Fields", __base__=RequestFields, **rows)
+
+
+def takes_raw(route: Route) -> bool:
+    """Whether a picture may be the body itself, with the other fields in the query."""
+    structured = any(FIELDS[name].form == "json" for name in route.fields)
+    return not (route.kind.many or route.kind.pictureless or structured)
 
 
 def class_name(route: Route) -> str:

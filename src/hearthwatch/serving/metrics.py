@@ -39,6 +39,7 @@ class ServiceMetrics:
             ("endpoint", "stage"),
         )  # fmt: skip
         self.detections: Counter | None = None
+        self.texts: Counter | None = None
         for name in service.metrics.documented:
             _DOCUMENTED[name](self, name, service, readings)
         self._hosting(service, readings)
@@ -55,6 +56,12 @@ class ServiceMetrics:
         for stage in STAGES:
             if stage in stages_ms:
                 self._stages.labels(endpoint, stage).observe(stages_ms[stage] / 1000)
+
+    def read_texts(self, read: int, kept: int) -> None:
+        """Count the texts of one question: those that a network read for it, and those that were kept from before."""
+        if self.texts is not None:
+            self.texts.labels("network").inc(read)
+            self.texts.labels("kept").inc(kept)
 
     def loaded(self, model: str, seconds: float, result: str) -> None:
         """Count one load; `result` is ok or the error's word."""
@@ -148,6 +155,12 @@ def _detections(metrics: ServiceMetrics, name: str, _service: Service, _readings
     metrics.detections = Counter(name, "Objects found.", ("class_name",), registry=metrics.registry)
 
 
+def _texts(metrics: ServiceMetrics, name: str, _service: Service, _readings: Readings) -> None:
+    metrics.texts = Counter(name, "Texts, by where their embeddings came from.", ("source",), registry=metrics.registry)
+    for source in ("network", "kept"):
+        metrics.texts.labels(source)
+
+
 def _gpu_memory(metrics: ServiceMetrics, name: str, _service: Service, readings: Readings) -> None:
     metrics.gauge(name, "GiB in use on the GPU; 0 without one.", readings.gpu_memory_gb)
 
@@ -164,6 +177,7 @@ def _bound(read: Callable[[str], Any], model: str) -> Callable[[], float]:
 
 _DOCUMENTED: Mapping[str, Callable[[ServiceMetrics, str, Service, Readings], None]] = {
     "yolo26_detections_total": _detections,
+    "clip_texts_total": _texts,
     "enrichment_light_gpu_memory_used_gb": _gpu_memory,
     "enrichment_light_model_loaded": _model_loaded,
 }

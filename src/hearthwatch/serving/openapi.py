@@ -14,10 +14,10 @@ from starlette.responses import PlainTextResponse
 
 from hearthwatch.artifacts.description import WeightsOrigin
 from hearthwatch.models import get_model
-from hearthwatch.services import Kind, Route
+from hearthwatch.services import Route
 from hearthwatch.serving import schemas
 from hearthwatch.serving.bodies import FORM, JSON, PICTURE_KEYS, RAW
-from hearthwatch.serving.fields import FIELDS, class_name, fields_model
+from hearthwatch.serving.fields import FIELDS, class_name, fields_model, takes_raw
 
 _BINARY = {"type": "string", "format": "binary"}
 _BASE64 = {
@@ -90,11 +90,8 @@ def shared_document(path: str) -> dict[str, Any]:
 @functools.cache
 def response_model(route: Route) -> type[BaseModel]:
     """The whole answer of a route: the model's own fields and the time."""
-    if route.kind is Kind.DETECT_BATCH:
-        return schemas.DetectBatchResponse
-    if route.kind is Kind.DETECT:
-        return schemas.DetectResponse
-    return create_model(
+    named: type[BaseModel] | None = getattr(schemas, f"{class_name(route)}Response", None)
+    return named or create_model(
         f"{class_name(route)}Response",
         __base__=get_model(route.model).RESPONSE,
         weights=(WeightsOrigin, Field(description=schemas.WEIGHTS)),
@@ -110,22 +107,35 @@ def _problems(errors: Mapping[int, str]) -> dict[int, dict[str, Any]]:
 
 
 def _request_body(route: Route) -> dict[str, Any]:
-    many = route.kind is Kind.DETECT_BATCH
-    fields = fields_model(route).model_json_schema().get("properties", {})
+    document = fields_model(route).model_json_schema()
+    fields = document.get("properties", {})
     example = {name: FIELDS[name].example for name in route.fields}
-    if many:
-        picture: dict[str, Any] = {"images": {"type": "array", "items": _BASE64, "minItems": 1, "maxItems": 32}}
-        form: dict[str, Any] = {"files": {"type": "array", "items": _BINARY}}
-        shown: dict[str, Any] = {"images": [example_picture()]}
-    else:
+    picture: dict[str, Any] = {}
+    form: dict[str, Any] = {}
+    shown: dict[str, Any] = {}
+    if route.kind.many:
+        picture = {"images": {"type": "array", "items": _BASE64, "minItems": 1, "maxItems": 32}}
+        form = {"files": {"type": "array", "items": _BINARY}}
+        shown = {"images": [example_picture()]}
+    elif not route.kind.pictureless:
         picture = dict.fromkeys(PICTURE_KEYS, _BASE64)
         form, shown = {"file": _BINARY}, {"image": example_picture()}
-    schema: dict[str, Any] = {"type": "object", "properties": {**picture, **fields}}
-    schema |= {"required": ["images"]} if many else {"anyOf": [{"required": [key]} for key in PICTURE_KEYS]}
+    # What may stand in the query as well cannot be asked of the body.
+    in_query = {name for name in fields if _may_stand_in_query(route, name)}
+    required = [name for name in document.get("required", []) if name not in in_query]
+    schema: dict[str, Any] = {
+        "title": f"{class_name(route)}Request",
+        "type": "object",
+        "properties": {**picture, **fields},
+        "required": (["images"] if route.kind.many else []) + required,
+    }
+    if not (route.kind.many or route.kind.pictureless):
+        schema["anyOf"] = [{"required": [key]} for key in PICTURE_KEYS]
     content: dict[str, Any] = {JSON: {"schema": schema, "example": {**shown, **example}}}
     texts = {name: _as_text(name, value) for name, value in fields.items()}
-    content[FORM] = {"schema": {"type": "object", "properties": {**form, **texts}, "required": list(form)}}
-    if not many:
+    form_schema = {"type": "object", "properties": {**form, **texts}, "required": [*form, *required]}
+    content[FORM] = {"schema": form_schema}
+    if takes_raw(route):
         content |= {kind: {"schema": _BINARY} for kind in RAW[:5]}
     return {"required": True, "content": content}
 
@@ -134,16 +144,20 @@ def _as_text(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """A field as it stands in a form or a query."""
     if name == "bbox":
         return {"type": "string", "description": "x1,y1,x2,y2", "example": "4,4,28,28"}
+    if FIELDS[name].form == "json":
+        return {"type": "string", "description": f"JSON. {schema.get('description', '')}"}
     return {key: value for key, value in schema.items() if key != "default"}
 
 
 def _query(route: Route) -> list[dict[str, Any]]:
     """The fields beside a raw body."""
-    if route.kind is Kind.DETECT_BATCH:
-        return []
     fields = fields_model(route).model_json_schema().get("properties", {})
     return [
         {"name": name, "in": "query", "required": False, "schema": _as_text(name, schema),
          "description": f"In the query or in the body. {schema.get('description', '')}".strip()}
-        for name, schema in fields.items()
+        for name, schema in fields.items() if _may_stand_in_query(route, name)
     ]  # fmt: skip
+
+
+def _may_stand_in_query(route: Route, name: str) -> bool:
+    return FIELDS[name].form != "json" and not (route.kind.many or route.kind.pictureless)

@@ -16,6 +16,7 @@ from hearthwatch.artifacts.samples import notice
 from hearthwatch.errors import HearthwatchError, InputError, UnknownModel
 from hearthwatch.hosting import ModelRow
 from hearthwatch.models import get_model
+from hearthwatch.models.clip import EMBEDDING_DIMENSION
 from hearthwatch.services import HealthForm
 from hearthwatch.serving.desk import Desk, Json, json_response
 from hearthwatch.serving.guard import Access
@@ -55,9 +56,13 @@ class Probes:
         rows = self._rows()
         failed = [row.name for row in rows if row.state == "failed"]
         word = "draining" if status.draining else "degraded" if failed else "healthy"
-        form = self._single(rows) if service.health is HealthForm.SINGLE else self._several(rows)
+        forms = {
+            HealthForm.SINGLE: self._single,
+            HealthForm.MODELS: self._several,
+            HealthForm.EMBEDDING: self._embedding,
+        }
         models = {row.name: _brief(row) for row in rows}
-        return json_response({"status": word, **form, **_weights(rows), "models": models})
+        return json_response({"status": word, **forms[service.health](rows), **_weights(rows), "models": models})
 
     async def metrics(self, _request: Request) -> Response:
         """Prometheus text."""
@@ -140,6 +145,16 @@ class Probes:
             "model_name": row.weights.file if row.weights else row.name,
             "vram_used_gb": round(status.gpu_memory_gb(), 2),
             "uptime_seconds": round(status.uptime_seconds, 1),
+        }
+
+    def _embedding(self, rows: list[ModelRow]) -> Json:
+        row, single = rows[0], self._single(rows)
+        name = single.pop("model_name")
+        return {
+            "model": row.network or name,
+            **single,
+            "embedding_dimension": row.embedding_dimension or EMBEDDING_DIMENSION,
+            "backend": row.engine or None,
         }
 
     def _several(self, rows: list[ModelRow]) -> Json:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
+from hearthwatch.enrichment.texts import TextEmbeddings
 from hearthwatch.errors import HearthwatchError
 from hearthwatch.hosting import LocalRunner, ModelPriority, Observer
 from hearthwatch.hosting.observer import UnloadReason
@@ -131,9 +132,10 @@ def build_process(
     status = ProcessStatus(runner, dict.fromkeys((*always, *preload)))
     apps: dict[str, ASGIApp] = {}
     intake = Intake()
+    texts = TextEmbeddings(runner)
     for service in services:
         metrics = ServiceMetrics(service, status)
         hosting.add(service.models, metrics)
-        desk = Desk(service, runner, status, metrics, limits or RequestLimits(), intake)
+        desk = Desk(service, runner, status, metrics, limits or RequestLimits(), intake, texts)
         apps[service.name] = build_app(desk, access)
     return Process(apps, status, runner, on_close)

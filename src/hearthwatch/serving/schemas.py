@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hearthwatch.artifacts.description import WeightsOrigin
+from hearthwatch.models.clip import CLIPAnswer, InSpace, SpaceMetadata
 from hearthwatch.models.yolo26 import DetectionsAnswer
+from hearthwatch.serving.fields import USUAL_TEXTS, BoxField, Embedding, Switch, Text, Texts
+
+_TIME: Any = Field(description="Preprocessing, network and postprocessing, in ms; neither queueing nor decoding.")
 
 WeightsWord = Literal["real", "sample", "mixed"]
 WEIGHTS_WORD = "Whether sample weights, trained on drawn scenes, answer for none, all or some of the models."
@@ -53,6 +57,134 @@ class DetectBatchResponse(BaseModel):
     results: list[DetectBatchRow]
     weights: WeightsOrigin | None = Field(description=f"{WEIGHTS} Null where no picture was answered.")
     inference_time_ms: float
+
+
+class PictureRequest(BaseModel):
+    """A request about one picture, as JSON."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    image: str | None = Field(default=None, description="The picture as standard base64.")
+    image_base64: str | None = Field(default=None, description="The same under its other name.")
+    bbox: BoxField = Field(default=None, description="The detection that is meant, in pixels of the picture.")
+
+    @model_validator(mode="after")
+    def _has_a_picture(self) -> Self:
+        if self.image is None and self.image_base64 is None:
+            raise ValueError("no picture: send image or image_base64")
+        return self
+
+
+class EmbedRequest(PictureRequest):
+    """A picture to embed."""
+
+
+class EmbedResponse(CLIPAnswer):
+    """A picture as an embedding."""
+
+    weights: WeightsOrigin = Field(description=WEIGHTS)
+    inference_time_ms: float = _TIME
+
+
+class AnomalyScoreRequest(PictureRequest):
+    """A picture and the embedding of usual ones."""
+
+    baseline_embedding: Embedding
+
+
+class AnomalyScoreResponse(InSpace):
+    """How far a picture is from a baseline."""
+
+    anomaly_score: float = Field(description="0 = as the baseline, 1 = completely different; above 0.5 is a change.")
+    similarity_to_baseline: float = Field(description="Cosine, -1 to 1.")
+    weights: WeightsOrigin = Field(description=WEIGHTS)
+    inference_time_ms: float = _TIME
+
+
+class ClassifyRequest(PictureRequest):
+    """A picture and labels to choose from."""
+
+    labels: Texts = Field(max_length=USUAL_TEXTS)
+    use_ensemble: Switch = True
+
+
+class ClassifyResponse(InSpace):
+    """A probability for each label."""
+
+    scores: dict[str, float] = Field(description="By label; their sum is 1.")
+    top_label: str = Field(description="The likeliest.")
+    use_ensemble: bool = Field(description="Whether each label was read in several sentences.")
+    truncated: list[int] = Field(description="Indices of labels whose end the network did not read.")
+    weights: WeightsOrigin = Field(description=WEIGHTS)
+    inference_time_ms: float = _TIME
+
+
+class SimilarityRequest(PictureRequest):
+    """A picture and a text."""
+
+    text: Text
+
+
+class SimilarityResponse(InSpace):
+    """How well a text fits a picture."""
+
+    similarity: float = Field(description="Cosine, -1 to 1; of a fitting text about 0.3.")
+    truncated: bool = Field(description="Whether the network did not read the end of the text.")
+    weights: WeightsOrigin = Field(description=WEIGHTS)
+    inference_time_ms: float = _TIME
+
+
+class BatchSimilarityRequest(PictureRequest):
+    """A picture and several texts."""
+
+    texts: Texts = Field(max_length=USUAL_TEXTS)
+
+
+class BatchSimilarityResponse(InSpace):
+    """How well each text fits a picture."""
+
+    similarities: dict[str, float] = Field(description="Cosines by text.")
+    truncated: list[int] = Field(description="Indices of texts whose end the network did not read.")
+    weights: WeightsOrigin = Field(description=WEIGHTS)
+    inference_time_ms: float = _TIME
+
+
+class EmbedBatchRow(BaseModel):
+    """One picture of a batch: its embedding, or its error."""
+
+    index: int
+    filename: str | None
+    embedding: list[float] | None
+    space: str | None
+    metadata: SpaceMetadata | None
+    error: str | None = None
+    code: str | None = None
+
+
+class EmbedBatchResponse(BaseModel):
+    """One row for each picture, in the order in which they were sent."""
+
+    results: list[EmbedBatchRow]
+    weights: WeightsOrigin | None = Field(description=f"{WEIGHTS} Null where no picture was answered.")
+    inference_time_ms: float
+
+
+class EmbedTextRequest(BaseModel):
+    """Texts to embed."""
+
+    texts: Texts = Field(max_length=USUAL_TEXTS)
+
+
+class EmbedTextResponse(BaseModel):
+    """Texts as embeddings."""
+
+    embeddings: list[list[float]] = Field(description="One for each text, each of length 1.")
+    embedding_dimension: int = Field(description="Numbers of an embedding.")
+    truncated: list[int] = Field(description="Indices of texts whose end the network did not read.")
+    space: str = Field(description="Pictures with the same model and digest can be compared with them.")
+    metadata: dict[str, str] = Field(description="The same in its parts: model and digest.")
+    weights: WeightsOrigin = Field(description=WEIGHTS)
+    inference_time_ms: float = _TIME
 
 
 class ModelBrief(BaseModel):
