@@ -97,9 +97,9 @@ def answer(model: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
 def write_network(model: str, path: Path, **facts: str) -> Path:
     """The network as an ONNX file, with a card that says which model it serves, and what else it is given."""
     spec = get_model(model).SPEC
-    name, reads = spec.input.name, isinstance(spec.input, TokenSpec)
+    taken, reads = spec.input.name, isinstance(spec.input, TokenSpec)
     nodes = [
-        helper.make_node("Cast", [name], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", [taken], ["numbers"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["numbers"], ["mean"], axes=[1] if reads else [1, 2, 3], keepdims=0),
         helper.make_node("Mul", ["mean", "slope"], ["scaled"]),
         helper.make_node("Add", ["scaled", "offset"], ["level"]),
@@ -123,9 +123,9 @@ def write_network(model: str, path: Path, **facts: str) -> Path:
         outputs.append(value(name, ("n", *sides)))
     path.parent.mkdir(parents=True, exist_ok=True)
     given = (
-        value(name, ("n", spec.input.length), "int64")
+        value(taken, ("n", spec.input.length), "int64")
         if isinstance(spec.input, TokenSpec)
-        else value(name, ("n", 3, *spec.input.size))
+        else value(taken, ("n", 3, *spec.input.size))
     )
     metadata = dict(zip((VOCABULARY_KEY, MERGES_KEY), vocabulary(), strict=True)) if reads else {}
     save_graph(path, nodes, [given], outputs, constants=constants, metadata=metadata)

@@ -84,6 +84,8 @@ def server_process(
         "REID_",
         "PET_",
         "DEPTH_",
+        "CLIP_",
+        "HF_",
     )
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     command = [sys.executable, "-m", "hearthwatch", *(["-v"] if verbose else []), "serve", *services]

@@ -245,7 +245,7 @@ class TestStart:
     @pytest.mark.parametrize(
         ("arguments", "variables", "told"),
         [
-            (("clip",), {}, "not part of this version"),
+            (("florence",), {}, "not part of this version"),
             (("nonsense",), {}, "light (8096)"),
             (("light", "--host", ANYWHERE), {}, "HEARTHWATCH_API_KEY"),
             (("light",), {"HOST": ANYWHERE}, "HEARTHWATCH_ALLOW_ANONYMOUS"),

@@ -92,10 +92,11 @@ def _middle(image: Image, spec: InputSpec) -> UInt8:
     """The shorter side at the size, and of the longer one the middle: transformers' arithmetic, to the pixel."""
     height, width = spec.size
     rows, columns = image.pixels.shape[:2]
-    ratio = max(height / rows, width / columns)
-    tall, wide = (int(rows * ratio), width) if rows * width > columns * height else (height, int(columns * ratio))
-    if height == width:  # in whole numbers, where a ratio could round below the side that it should reach
-        tall, wide = height * rows // min(rows, columns), width * columns // min(rows, columns)
+    # In whole numbers: a ratio could round below the side that it should reach.
+    if rows * width > columns * height:
+        tall, wide = rows * width // columns, width
+    else:
+        tall, wide = height, columns * height // rows
     top, left = (tall - height) // 2, (wide - width) // 2
     if max(rows, columns) <= LONGEST_ASPECT * min(rows, columns):
         return np.ascontiguousarray(_squash(image, (tall, wide), spec)[top : top + height, left : left + width])
