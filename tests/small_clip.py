@@ -12,7 +12,6 @@ import orjson
 
 from hearthwatch.models.clip import CLIP_MEAN, CLIP_STD
 from made_up import vocabulary
-from torch_by_hand import save_safetensors
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 #: ln(100): where the training of every published CLIP ends.
@@ -148,5 +147,19 @@ def write_checkpoint(
     for name, text in texts.items():
         if name not in without:
             (folder / name).write_text(text, encoding="utf-8")
-    save_safetensors(folder / "model.safetensors", dict(tensors(size) if weights is None else weights))
+    save(folder / "model.safetensors", tensors(size) if weights is None else weights)
     return folder
+
+
+def save(path: Path, weights: Mapping[str, Array]) -> None:
+    """A safetensors file, written tensor by tensor: a large one is not held twice."""
+    rows: dict[str, Any] = {}
+    start = 0
+    for name, array in weights.items():
+        rows[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [start, start + array.nbytes]}
+        start += array.nbytes
+    header = orjson.dumps(rows)
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for array in weights.values():
+            file.write(np.ascontiguousarray(array).tobytes())

@@ -36,8 +36,9 @@ from hearthwatch.networks import build_network  # noqa: E402
 
 TEXTS = ["a person", "An EMPTY porch, at night", "x" * 200, "", "the quick brown fox", "a person with a box"]
 WORDS = (
-    "person box Hoodie don't it's they're 2024 3.14 café naïve Straße İstanbul façade кошка 猫 犬小屋 नमस्ते مرحبا 🐈 👩‍👩‍👧 🏳️‍🌈 "
-    "e\u0301 ﬁ ½ ² … “quoted” — <|endoftext|> <|startoftext|> </w> a_b x@y.z #1 $5 100% ''' 'S ǅ ß"
+    "person box Hoodie don't it's they're 2024 3.14 café naïve Straße İstanbul façade кошка 猫 犬小屋 नमस्ते مرحبا "
+    "🐈 👩\u200d👩\u200d👧 🏳️\u200d🌈 e\u0301 ﬁ ½ ² … “quoted” — <|endoftext|> <|startoftext|> </w> a_b x@y.z #1 $5 "
+    "100% ''' 'S ǅ ß"
 )
 VARIANTS = {
     "tiny": TINY,

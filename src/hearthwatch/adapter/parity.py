@@ -49,7 +49,7 @@ def compare(
     adapter = adapter_class(description)
     outputs = tuple(tensor.name for tensor in description.graph.outputs)
     runtime = load_graph(LoadRequest(path, description.graph.digest, outputs=outputs), engines).runtime
-    reference = _Reference(network, outputs)
+    reference = Reference(network, outputs)
     pairs: list[tuple[Tensors, Tensors]] = []
 
     def both(inputs: Tensors) -> dict[str, Array]:
@@ -105,7 +105,7 @@ def _worst_share(expected: Array, got: Array) -> float:
     return float((difference / np.maximum(largest, least)).max(initial=0.0))
 
 
-class _Reference:
+class Reference:
     """The PyTorch module as a `Run`."""
 
     def __init__(self, network: Any, outputs: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from hearthwatch import __version__
-from hearthwatch.cli import models
+from hearthwatch.cli import export, models
 from hearthwatch.cli.analyze import analyze
 from hearthwatch.cli.convert import convert_command
 from hearthwatch.cli.demo import demo
@@ -33,6 +33,7 @@ app.command()(serve)
 app.command()(demo)
 models.app.command("convert")(convert_command)
 app.add_typer(models.app, name="models")
+app.add_typer(export.app, name="export")
 
 
 def _tell_version(asked: bool) -> None:

@@ -21,14 +21,21 @@ from hearthwatch.vision.image import Image
 
 #: Which model's preprocessing and agreement judge a checkpoint of that task where neither option nor card names one.
 MODEL_OF_TASK = {"detect": "yolo26", "pose": "pose_estimator"}
-#: What makes a state dict OSNet's: torchreid's own name of its last layer.
-OSNET_KEY = "fc.0.weight"
+#: Tensors that only one model's networks have: torchreid's name of OSNet's last layer, and CLIP's two towers, of which
+#: the vision tower is meant where a checkpoint has both.
+MODEL_OF_KEY = {
+    "fc.0.weight": "person_reid",
+    "vision_model.embeddings.class_embedding": "clip",
+    "text_model.embeddings.token_embedding.weight": "clip_text",
+}
 
 EXAMPLES = """Examples:
 
   hearthwatch models convert yolov8n-pose.pt --output yolov8n-pose.onnx
 
   hearthwatch models convert osnet_x0_25_msmt17.pth --output osnet.onnx --pictures crops/
+
+  hearthwatch models convert /models/clip-vit-l --model clip_text --output text_encoder.onnx
 
 The checkpoint is read without running anything in it. The ONNX file is written only if it gives the same answers as
 PyTorch. Needs the extra: pip install "hearthwatch[torch]"
@@ -77,7 +84,8 @@ def _model_for(checkpoint: Checkpoint, asked: str | None) -> type[Adapter[Any]]:
     if asked is not None:
         return get_model(asked)
     named = card_for(checkpoint, MODELS[0]).model if checkpoint.path.with_suffix(".json").is_file() else None
-    by_task = "person_reid" if OSNET_KEY in checkpoint.tensors else MODEL_OF_TASK.get(checkpoint.task or "")
+    by_task = next((model for key, model in MODEL_OF_KEY.items() if key in checkpoint.tensors), None)
+    by_task = by_task or MODEL_OF_TASK.get(checkpoint.task or "")
     for name in (named, by_task):
         try:
             if name is not None:

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.base import Engine, LoadRequest, Runtime
@@ -79,6 +80,11 @@ class TensorRTBuild:
                 raise
             _log.warning("tensorrt engine unusable file=%s reason=%s", self._request.path.name, told(error))
         return self._load(self._build(cancelled, unusable=found), cancelled)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the engine that was loaded; none before that."""
+        return () if self._found is None else self._found.files
 
     def judged(self, reason: str | None) -> None:
         """Keep the verdict on the engine that was loaded: None accepts it."""
