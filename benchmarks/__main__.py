@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import decoding, engines, method, networks, whole
+from benchmarks import clip, decoding, engines, method, networks, whole
 from benchmarks.comparison import MIN_PAIRS, MIN_PROCESSES
 from benchmarks.machine import describe, is_busy
 from benchmarks.processes import ROOT, run_job, run_jobs
@@ -25,7 +25,7 @@ from hearthwatch.settings import read_settings
 
 #: What a run measures unless it is told otherwise. The others take far longer, so each is a run of its own.
 USUAL = ("method", "decode", "models", "analyze")
-OF_THEIR_OWN = (engines.GROUP, serving.GROUP)
+OF_THEIR_OWN = (engines.GROUP, serving.GROUP, clip.GROUP)
 GROUPS = (*USUAL, *OF_THEIR_OWN)
 #: Above the least that a goal is judged by, so that a verdict does not hang on one reading.
 PAIRS = 15
@@ -95,7 +95,7 @@ def read_command_line(argv: Sequence[str] | None) -> Asked:
 
 
 def _measure(asked: Asked, machine: Mapping[str, Any], folder: Path) -> Report:
-    jobs, rows, skipped, facts = _plan(asked.groups, asked.models_dir, asked.assets, folder)
+    jobs, rows, skipped, facts = _plan(asked.groups, asked.models_dir, asked.assets, folder, quick=asked.quick)
     beside = engines.Plan([], {}, [], {})
     if engines.GROUP in asked.groups:
         beside = engines.plan(folder, machine["instructions"], _tell, quick=asked.quick)
@@ -124,7 +124,7 @@ def _measure(asked: Asked, machine: Mapping[str, Any], folder: Path) -> Report:
 
 
 def _plan(
-    groups: Sequence[str], models_dir: Path, assets: Path, folder: Path
+    groups: Sequence[str], models_dir: Path, assets: Path, folder: Path, *, quick: bool = False
 ) -> tuple[list[Job], list[Row], dict[str, str], dict[str, Any]]:
     """Jobs, rows, what is left out and why, and facts about the pictures."""
     jobs: list[Job] = []
@@ -135,6 +135,10 @@ def _plan(
         jobs, rows = jobs + method.jobs(), [*rows, *method.rows()]
     if "decode" in groups:
         jobs, rows = jobs + decoding.jobs(), [*rows, *decoding.rows()]
+    if clip.GROUP in groups:
+        beside = clip.prepare(models_dir, _pictures(assets, "frames"), folder, _tell, quick=quick)
+        skipped |= beside.skipped
+        jobs, rows = [*jobs, *beside.jobs], [*rows, *beside.rows]
     if not {"models", "analyze"} & set(groups):
         return jobs, rows, skipped, facts
     prepared = _prepare(models_dir, assets, folder)

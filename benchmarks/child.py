@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks import ceiling, decoding, engine_works, method, networks, scene, whole
+from benchmarks import ceiling, clip, decoding, engine_works, method, networks, scene, whole
 from benchmarks.pairs import interleave
 from benchmarks.serving import cold, health, throughput
 from benchmarks.serving.windows import in_turns
@@ -28,6 +28,9 @@ WORKS: Mapping[str, Callable[..., Work]] = {
     "export": engine_works.export_work,
     "engine": engine_works.work,
     "load": engine_works.load_work,
+    "clip weights": clip.weights_work,
+    "clip": clip.work,
+    "clip load": clip.load_work,
     "serving rate": throughput.work,
     "serving trivial": throughput.trivial_work,
     "serving cold": cold.work,

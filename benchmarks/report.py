@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks import engines_page
+from benchmarks import clip, engines_page
 from benchmarks.comparison import Comparison
 from benchmarks.machine import slug
 from benchmarks.markdown import milliseconds, span, table
@@ -25,6 +25,7 @@ GROUPS = {
     "models": "Models: `predict` beside the bare engine",
     "engines": "Engine beside engine, both bare",
     "analyze": "The whole of `analyze`",
+    "clip": "CLIP, served and bare",
 }
 #: An absolute path's folders.
 _FOLDERS = re.compile(r"(?<![\w./])(?:/[^\s/:]+)+/")
@@ -84,6 +85,8 @@ def store(report: Report, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     alone = not report.comparisons
     kind = "-engines" if alone and report.engines else "-serving" if alone and report.serving else ""
+    if {row.group for row in report.comparisons} == {clip.GROUP}:
+        kind = f"-{clip.GROUP}"
     page = folder / f"{report.date}-{slug(report.machine['cpu'])}{kind}.md"
     page.with_suffix(".json").write_bytes(to_json(report))
     page.write_text(to_markdown(report), encoding="utf-8")
@@ -109,6 +112,7 @@ def _page(report: Report) -> Iterator[str]:
     if report.parts:
         yield from ("", "## Inside `analyze`", "")
         yield from table(("part", "ms", "inside the engine", "beside it"), [*_part_cells(report.parts)])
+    yield from clip.sections(report.facts)
     yield from engines_page.sections(report.engines)
     yield from serving_page.sections(report.serving)
     for title, reasons in (("Not measured", report.skipped), ("Failed", report.failed)):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+from benchmarks.clip_checkpoint import byte_vocabulary
 from onnx import TensorProto, helper
 
 from fakes import constant, save_graph, value
@@ -34,8 +35,6 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "clip": {"image_embeds": (768,)},
     "clip_text": {"text_embeds": (768,)},
 }
-#: Characters that a made-up text tower tells apart, each a token; the start and the end of a text come behind them.
-CHARACTERS = " !\"#$%&'()*+,-./0123456789:;<=>?@[]^_`abcdefghijklmnopqrstuvwxyz{|}~"
 #: What both towers of a made-up CLIP say of themselves.
 CLIP_CARD = {"network": "clip-made-up", "space": "made-up", "logit_scale": 100.0}
 NAMES = {
@@ -75,13 +74,6 @@ def level(given: Array) -> Array:
     """(N, …) network input to N numbers between 0.7 and 1, for pixels within -3..3 and for token numbers."""
     mean = np.asarray(given, np.float32).reshape(len(given), -1).mean(axis=1)
     return np.asarray(0.85 + 0.05 * mean * (TOKEN_SLOPE if given.ndim == 2 else 1), np.float32)
-
-
-def vocabulary() -> tuple[str, str]:
-    """`vocab.json` and `merges.txt` of a tokeniser of single bytes, without a pair to join."""
-    written = [character.replace(" ", "\u0120") for character in CHARACTERS]
-    tokens = [*written, *(f"{character}</w>" for character in written), "<|startoftext|>", "<|endoftext|>"]
-    return orjson.dumps({token: number for number, token in enumerate(tokens)}).decode(), "#version: 0.2\n"
 
 
 def answer(model: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -127,7 +119,7 @@ def write_network(model: str, path: Path, **facts: str) -> Path:
         if isinstance(spec.input, TokenSpec)
         else value(taken, ("n", 3, *spec.input.size))
     )
-    metadata = dict(zip((VOCABULARY_KEY, MERGES_KEY), vocabulary(), strict=True)) if reads else {}
+    metadata = dict(zip((VOCABULARY_KEY, MERGES_KEY), byte_vocabulary(), strict=True)) if reads else {}
     save_graph(path, nodes, [given], outputs, constants=constants, metadata=metadata)
     card: dict[str, Any] = {"model": model, **(CLIP_CARD if model.startswith("clip") else {}), **facts}
     if model in NAMES:

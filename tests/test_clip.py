@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from benchmarks.clip_checkpoint import byte_vocabulary
 
 from fakes import image_graph, save_graph, value
 from hearthwatch.adapter.clip_tokenizer import ClipTokenizer
@@ -44,7 +45,7 @@ from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.crops import LARGEST_SQUARE_PX, pad_to_square
 from hearthwatch.vision.image import Image
 from hearthwatch.vision.preprocess import to_batch
-from made_up import CLIP_CARD, vocabulary, write_network
+from made_up import CLIP_CARD, write_network
 
 Array = np.ndarray[Any, Any]
 
@@ -222,7 +223,7 @@ class TestDocumentedClass:
 
 class TestVocabulary:
     def test_a_text_is_cut_where_the_network_stops_and_says_so(self) -> None:
-        tokenizer = ClipTokenizer(parse_vocabulary(*vocabulary(), Path("here")), 77)
+        tokenizer = ClipTokenizer(parse_vocabulary(*byte_vocabulary(), Path("here")), 77)
         tokens = tokenizer.encode(["x" * 75, "x" * 76, "a b", ""])
         end = tokens.ids[3, 1]
         assert tokens.truncated == (False, True, False, False)
@@ -232,7 +233,7 @@ class TestVocabulary:
         assert tokenizer.encode([]).ids.shape == (0, 77)
 
     def test_an_end_that_somebody_wrote_ends_the_text_and_is_told(self) -> None:
-        tokenizer = ClipTokenizer(parse_vocabulary(*vocabulary(), Path("here")), 77)
+        tokenizer = ClipTokenizer(parse_vocabulary(*byte_vocabulary(), Path("here")), 77)
         assert tokenizer.encode(["a <|endoftext|> b", "a <|endoftext|>"]).truncated == (True, False)
 
     @pytest.mark.parametrize(
@@ -277,7 +278,7 @@ class TestVocabulary:
 class TestTextGraphs:
     def graph(self, path: Path, *inputs: Any, files: bool = True) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        metadata = dict(zip((VOCABULARY_KEY, MERGES_KEY), vocabulary(), strict=True)) if files else {}
+        metadata = dict(zip((VOCABULARY_KEY, MERGES_KEY), byte_vocabulary(), strict=True)) if files else {}
         from onnx import TensorProto, helper
 
         nodes = [helper.make_node("Cast", [inputs[0].name], ["text_embeds"], to=TensorProto.FLOAT)]
@@ -307,9 +308,9 @@ class TestTextGraphs:
         path = self.graph(tmp_path / "onnx" / "text_model.onnx", value("x", ("n", 9), "int64"), files=False)
         with pytest.raises(WeightsInvalid, match=r"vocab\.json and merges\.txt"):
             describe_text(path, TokenSpec("x", 77))
-        for name, text in zip(("vocab.json", "merges.txt"), vocabulary(), strict=True):
+        for name, text in zip(("vocab.json", "merges.txt"), byte_vocabulary(), strict=True):
             (tmp_path / name).write_text(text)
-        assert len(describe_text(path, TokenSpec("x", 77)).vocabulary.tokens) == len(orjson.loads(vocabulary()[0]))
+        assert len(describe_text(path, TokenSpec("x", 77)).vocabulary.tokens) == len(orjson.loads(byte_vocabulary()[0]))
 
     def test_an_output_that_nobody_calls_the_embedding_is_refused(self, tmp_path: Path) -> None:
         graph = Graph(Path("other.onnx"), "", 1, (), (TensorInfo("x", (None, 9), "float32"),), {})

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from benchmarks.clip_checkpoint import byte_vocabulary
 
 from hearthwatch.adapter.clip_tokenizer import ClipTokenizer
 from hearthwatch.adapter.conversion import convert
@@ -25,7 +26,6 @@ from hearthwatch.runtimes.pytorch import PyTorchEngine
 from hearthwatch.runtimes.select import ENGINES
 from hearthwatch.vision.image import Float, Image
 from hearthwatch.vision.preprocess import to_batch
-from made_up import vocabulary
 from small_clip import TINY, VIT_L_14, Array, Size, config, tensors, write_checkpoint
 from small_networks import smallest_cosine
 
@@ -102,7 +102,7 @@ def features(answer: Any) -> Float:
 def test_both_towers_are_those_of_the_reference(size: Size) -> None:
     weights = tensors(size)
     theirs = reference(size, weights)
-    images, tokens = pixels_of(pictures(), size), ids_of(TEXTS, vocabulary())
+    images, tokens = pixels_of(pictures(), size), ids_of(TEXTS, byte_vocabulary())
     with torch.inference_mode():
         ours = {
             tower: build_network(weights, config=config(size), tower=tower, file="a folder").module
@@ -139,7 +139,7 @@ def test_a_folder_becomes_two_models_that_agree_with_the_reference_on_every_engi
     images = pictures()
     with torch.inference_mode():
         expected = features(theirs.get_image_features(pixels_of(images, TINY)))
-        said = features(theirs.get_text_features(**ids_of(TEXTS, vocabulary())))
+        said = features(theirs.get_text_features(**ids_of(TEXTS, byte_vocabulary())))
     vision, text = (loaded(adapter, tiny, cache, engine) for adapter in (CLIPAdapter, CLIPTextAdapter))
     seen, read = vision.predict(images)[0], text.read(TEXTS)[0]
     assert vision.info.engine == text.info.engine == engine.name
@@ -155,7 +155,7 @@ def test_scores_of_labels_are_the_softmax_of_the_reference(tiny: Path, cache: Pa
     theirs = reference(TINY, tensors(TINY))
     images, labels = pictures(), TEXTS[:2] + TEXTS[4:]
     with torch.inference_mode():
-        tokens = ids_of(labels, vocabulary())
+        tokens = ids_of(labels, byte_vocabulary())
         expected = theirs(pixel_values=pixels_of(images, TINY), **tokens).logits_per_image.softmax(dim=1).numpy()
     vision, text = (loaded(adapter, tiny, cache, OpenVINOEngine()) for adapter in (CLIPAdapter, CLIPTextAdapter))
     texts = np.stack([result.embedding for result in text.read(labels)[0]])
@@ -260,17 +260,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
     """The real ViT-L/14's size, seeded: 1.7 GB, which is removed again."""
     folder = tmp_path_factory.mktemp("large") / "clip-vit-l"
     weights = tensors(VIT_L_14)
-    yield write_checkpoint(folder, VIT_L_14, weights, files=plain_vocabulary()), weights
+    yield write_checkpoint(folder, VIT_L_14, weights, files=byte_vocabulary(VIT_L_14.tokens)), weights
     (folder / "model.safetensors").unlink()
-
-
-def plain_vocabulary() -> tuple[str, str]:
-    """A vocabulary of the real one's size, of single bytes and tokens that no text has."""
-    tokens = orjson.loads(vocabulary()[0])
-    names = [name for name in tokens if not name.startswith("<|")]
-    padded = [*names, *(f"\u2603{number}" for number in range(VIT_L_14.tokens - 2 - len(names)))]
-    every = [*padded, "<|startoftext|>", "<|endoftext|>"]
-    return orjson.dumps({name: number for number, name in enumerate(every)}).decode(), vocabulary()[1]
 
 
 @pytest.mark.slow
@@ -281,7 +272,7 @@ def test_the_real_size_agrees_with_the_reference(large: tuple[Path, dict[str, Ar
     images, texts = pictures(2, 240), TEXTS[:4]
     with torch.inference_mode():
         expected = features(theirs.get_image_features(pixels_of(images, VIT_L_14)))
-        said = features(theirs.get_text_features(**ids_of(texts, plain_vocabulary())))
+        said = features(theirs.get_text_features(**ids_of(texts, byte_vocabulary(VIT_L_14.tokens))))
     del theirs
     weights.clear()
     engine = ENGINES[0]

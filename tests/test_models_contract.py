@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from benchmarks.clip_checkpoint import byte_vocabulary
 
 from fakes import FakeRuntime
 from hearthwatch.adapter.base import Adapter, PictureAdapter, TextAdapter
@@ -26,7 +27,6 @@ from hearthwatch.models import MODELS, get_model
 from hearthwatch.runtimes.base import RuntimeInfo
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Image
-from made_up import vocabulary
 
 Array = np.ndarray[Any, Any]
 #: The outputs that each model's graph has, by name: shape of one picture's answer.
@@ -58,7 +58,7 @@ def made_up(model: type[Adapter[Any]]) -> Any:
     outputs = tuple(TensorInfo(name, (None, *shape), "float32") for name, shape in OUTPUTS[model.SPEC.name].items())
     graph = Graph(Path("made-up.onnx"), "0" * 64, 1, (), outputs, {})
     if isinstance(model.SPEC.input, TokenSpec):
-        return TextDescription(graph, Card(), model.SPEC.input, parse_vocabulary(*vocabulary(), Path("made-up")))
+        return TextDescription(graph, Card(), model.SPEC.input, parse_vocabulary(*byte_vocabulary(), Path("made-up")))
     names = {"pose_estimator": ("person",), "pet_classifier": ("cat", "dog")}.get(model.SPEC.name, ())
     return Description(graph, Card(), replace(model.SPEC.input, origins={}), names)
 
