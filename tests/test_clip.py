@@ -17,7 +17,8 @@ from hearthwatch.adapter.clip_tokenizer import ClipTokenizer
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.description import Description, describe
 from hearthwatch.artifacts.graph import Graph, TensorInfo
-from hearthwatch.artifacts.lookup import WeightsQuery, find_weights
+from hearthwatch.artifacts.lookup import find_weights
+from hearthwatch.artifacts.search import WeightsQuery
 from hearthwatch.artifacts.tokens import (
     MERGES_KEY,
     VOCABULARY_KEY,

@@ -148,3 +148,39 @@ def test_telemetry_is_switched_off_whatever_was_set(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, "0")
     disable_telemetry()
     assert [os.environ[name] for name in names] == ["1", "1"]
+
+
+class TestCLIP:
+    def test_its_documented_variables_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert read_settings().clip_max_texts == 100
+        monkeypatch.setenv("CLIP_MAX_BATCH_TEXTS_SIZE", "7")
+        assert read_settings().clip_max_texts == 7
+        monkeypatch.setenv("CLIP_USE_TENSORRT", "false")
+        monkeypatch.setenv("CLIP_ENGINE_PATH", "/engines/vision.engine")
+        found = read_settings().tensorrt("CLIP")
+        assert (found.use, found.engine_path) == (False, Path("/engines/vision.engine"))
+
+    def test_its_engine_lies_beside_its_weights_where_nobody_says_otherwise(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("CLIP_ENGINE_PATH", raising=False)
+        monkeypatch.setenv("HEARTHWATCH_CONTAINER", "1")
+        monkeypatch.delenv("HEARTHWATCH_MODELS_DIR", raising=False)
+        engine = read_settings().tensorrt("CLIP").engine_path
+        assert engine == Path("/models/clip-vit-l/vision_encoder_fp16.engine")
+        assert read_settings().tensorrt("POSE").engine_path is None
+
+    def test_the_hubs_own_cache_is_where_hf_home_says_and_nowhere_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("HF_HOME", "HEARTHWATCH_CONTAINER"):
+            monkeypatch.delenv(name, raising=False)
+        assert read_settings().hub_cache is None
+        monkeypatch.setenv("HEARTHWATCH_CONTAINER", "1")
+        assert read_settings().hub_cache == Path("/cache/huggingface/hub")
+        monkeypatch.setenv("HF_HOME", "/mine")
+        assert read_settings().hub_cache == Path("/mine/hub")
+
+    @pytest.mark.parametrize("value", ["0", "-1", "many", "1e9"])
+    def test_a_limit_that_is_none_is_named(self, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+        monkeypatch.setenv("CLIP_MAX_BATCH_TEXTS_SIZE", value)
+        with pytest.raises(SettingsError, match="CLIP_MAX_BATCH_TEXTS_SIZE"):
+            read_settings()

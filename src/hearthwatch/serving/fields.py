@@ -42,7 +42,7 @@ _BOX_SCHEMA = {
 #: Names of classes and the like; what is longer is no name.
 MAX_NAME = 200
 MAX_CLASSES = 1000
-#: Characters of a text for CLIP, which reads the first 75 words or so and says where it stopped.
+#: Characters of a text for CLIP, which reads the first fifty words or so and says when it stopped.
 MAX_TEXT = 10_000
 #: Texts and labels where nobody sets another limit; what is checked is `RequestLimits`, which names both numbers.
 USUAL_TEXTS = 100
