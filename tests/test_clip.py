@@ -145,7 +145,7 @@ class TestPictures:
         random = np.random.default_rng(2)
         coarse = random.integers(0, 256, (4, 66, 3)).astype(np.uint8)
         pixels = np.kron(coarse, np.ones((30, 30, 1), np.uint8))
-        middle = pixels[:, 60:1920]  # aspect 15.5 and 16.5, around the same middle
+        middle = pixels[:, 60:1920]  # around the same middle
         short, long = (np.asarray(to_batch([Image.of(part)], SPEC.pixels)) for part in (middle, pixels))
         assert np.allclose(short, long, atol=0.1)
 

@@ -161,8 +161,8 @@ class TestNextSteps:
         text = self.steps(tmp_path, monkeypatch)
         assert f"{program()} analyze your.jpg" in text
         assert f"{program()} models pull" in text
-        assert "8 networks: 13.9 MiB and 5 files whose size the hub tells; " in text
-        assert "AGPL-3.0 (4), MIT (2) and Apache-2.0 (2)" in text
+        assert "10 networks: 13.9 MiB and 7 files whose size the hub tells; " in text
+        assert "AGPL-3.0 (4), MIT (4) and Apache-2.0 (2)" in text
         assert "OFFLINE" not in text
 
     def test_who_is_offline_or_refuses_licences_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

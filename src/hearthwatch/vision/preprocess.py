@@ -14,9 +14,6 @@ from hearthwatch.vision.inputs import InputSpec
 from hearthwatch.vision.letterbox import PAD_GREY, Letterbox
 
 Array = npt.NDArray[np.generic]
-#: A picture longer than so many times its other side is cropped while it is resized, not after: brought to the size
-#: whole, a picture of 1 x 64,000 px would take gigabytes. The difference is a rounding of positions.
-LONGEST_ASPECT = 16
 
 
 def to_batch(images: Sequence[Image], spec: InputSpec) -> Array:
@@ -89,7 +86,12 @@ def _write(planes: Array, pixels: UInt8, top: int, left: int, spec: InputSpec) -
 
 
 def _middle(image: Image, spec: InputSpec) -> UInt8:
-    """The shorter side at the size, and of the longer one the middle: transformers' arithmetic, to the pixel."""
+    """The shorter side at the size, and of the longer one the middle: transformers' arithmetic.
+
+    Pillow resizes only what is kept, and reads around it as if it were not cut: half the time on 16:9, and no gigabytes
+    for a picture of 1 x 64,000 px. On photographs it is the whole resized and then cropped to 1 of 255, but for two
+    values in 10,000 of odd shapes, where Pillow takes rows and columns in the other order and clips between them.
+    """
     height, width = spec.size
     rows, columns = image.pixels.shape[:2]
     # In whole numbers: a ratio could round below the side that it should reach.
@@ -98,8 +100,6 @@ def _middle(image: Image, spec: InputSpec) -> UInt8:
     else:
         tall, wide = height, columns * height // rows
     top, left = (tall - height) // 2, (wide - width) // 2
-    if max(rows, columns) <= LONGEST_ASPECT * min(rows, columns):
-        return np.ascontiguousarray(_squash(image, (tall, wide), spec)[top : top + height, left : left + width])
     y, x = rows / tall, columns / wide
     box = (left * x, top * y, (left + width) * x, (top + height) * y)
     filters = PIL.Image.Resampling
