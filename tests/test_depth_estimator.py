@@ -19,24 +19,20 @@ from fakes import image_graph
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.description import Description, describe
 from hearthwatch.artifacts.graph import Graph, TensorInfo
-from hearthwatch.errors import BadBox, InferenceFailed, WeightsInvalid
+from hearthwatch.errors import BadBox, BadCalibration, InferenceFailed, WeightsInvalid
 from hearthwatch.models.depth_estimator import (
-    FARTHEST_M,
     METHODS,
-    NEAREST_M,
-    PROXIMITY,
     SPEC,
     DepthAdapter,
     DepthAnswer,
     DepthResult,
     DistanceAnswer,
     ObjectDistance,
-    estimated_metres,
-    proximity_label,
 )
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Float, Image
 from hearthwatch.vision.preprocess import to_batch
+from hearthwatch.vision.proximity import FARTHEST_M, NEAREST_M, PROXIMITY, estimated_metres, proximity_label
 
 Array = np.ndarray[Any, Any]
 SHAPES = {(None, 3, 4): (1, 3, 4), (None, 1, 3, 4): (1, 1, 3, 4), (None, 3, 4, 1): (1, 3, 4, 1)}
@@ -204,6 +200,96 @@ def test_a_distance_says_that_it_is_not_calibrated() -> None:
     assert distance.calibrated is False
     told = ObjectDistance(0.2, 3.4, "close").to_context_string()
     assert told == "Distance: close (about 3 m, not calibrated)"
+
+
+# ---------------------------------------------------------------------------------------------------- metres that hold
+
+
+def test_a_metric_network_answers_in_metres_without_a_calibration() -> None:
+    metres = np.tile(np.array([1.5, 3, 6, 24], np.float32), (3, 1))
+    result = estimated(metres[None], adapter(metric=True))
+    assert (result.raw_min, result.raw_max, result.inverse) == (1.5, 24.0, False)
+    assert result.depth[0].tolist() == pytest.approx([0, 1.5 / 22.5, 4.5 / 22.5, 1], abs=1e-6)
+    car = result.inside(Box(200, 0, 299, 300)).distance()
+    assert car == ObjectDistance(car.relative_depth, 6.0, "close", calibrated=True)
+    assert car.relative_depth == pytest.approx(0.2)
+    assert car.to_context_string() == "Distance: close (about 6 m)"
+    assert result.distance("min").estimated_distance_m == 1.5
+    assert result.distance("median").estimated_distance_m == 4.5
+
+
+def test_a_map_in_another_unit_is_brought_to_metres_by_its_card() -> None:
+    millimetres = np.full((1, 3, 4), 2500, np.float32)
+    outputs = {"depth": {"name": "depth", "scale": 0.001}}
+    assert estimated(millimetres, adapter(metric=True, outputs=outputs)).distance().estimated_distance_m == 2.5
+
+
+@pytest.mark.parametrize(
+    "card", [{"metric": True, "near": "large"}, {"metric": True, "outputs": {"depth": {"name": "depth", "scale": -1}}}]
+)
+def test_a_card_that_contradicts_itself_is_refused(card: dict[str, Any]) -> None:
+    with pytest.raises(WeightsInvalid, match=r"made-up\.onnx: its card"):
+        adapter(**card)
+
+
+def test_nothing_is_metres_where_a_metric_network_says_0() -> None:
+    answer = estimated(np.zeros((1, 3, 4), np.float32), adapter(metric=True)).distance()
+    assert (answer.estimated_distance_m, answer.calibrated) == (None, True)
+    assert answer.to_context_string() == "Distance: very close (beyond what the calibration tells)"
+    assert DistanceAnswer.model_validate(answer.to_wire()).estimated_distance_m is None
+
+
+#: In each column a thing, from left to right at these metres, and what a network of inverse depth says of it.
+METRES = np.array([2, 4, 8, 16], np.float32)
+INVERSE = np.tile(30 / METRES - 1, (3, 1)).astype(np.float32)
+
+
+def column(number: int) -> Box:
+    return Box(100 * number + 10, 20, 100 * number + 90, 280)
+
+
+def test_two_known_distances_calibrate_a_camera() -> None:
+    picture = estimated(INVERSE[None])
+    line = picture.calibrate([(column(0), 2.0), (column(3), 16.0)])
+    assert line.space == picture.space == "sha256:0000000000000000"
+    for number, metres in enumerate(METRES):
+        answer = picture.inside(column(number)).distance("median", line)
+        assert answer.estimated_distance_m == pytest.approx(float(metres), rel=1e-3)
+        assert answer.calibrated
+    assert picture.inside(column(1)).distance("median").calibrated is False
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_nearest_is_the_nearest_in_metres_as_well(method: Any) -> None:
+    picture = estimated(INVERSE[None])
+    line = picture.calibrate([(column(0), 2.0), (column(3), 16.0)])
+    answer = picture.inside(Box(100, 0, 400, 300)).distance(method, line)
+    expected = {"center": 8.0, "mean": 1 / np.mean(1 / METRES[1:]), "median": 8.0, "min": 4.0}[method]
+    assert answer.estimated_distance_m == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_network_whose_numbers_grow_with_distance_is_calibrated_too() -> None:
+    picture = estimated(np.tile(METRES * 3 + 5, (3, 1))[None], adapter(near="small"))
+    line = picture.calibrate([(column(0), 2.0), (column(2), 8.0)])
+    assert picture.inside(column(3)).distance("min", line).estimated_distance_m == pytest.approx(16)
+
+
+def test_a_calibration_of_another_network_is_refused() -> None:
+    picture = estimated(INVERSE[None])
+    line = picture.calibrate([(column(0), 2.0), (column(3), 16.0)])
+    for other in (adapter(space="another"), adapter(near="small", space=picture.space)):
+        with pytest.raises(BadCalibration, match="has to be calibrated anew"):
+            estimated(INVERSE[None], other).distance("median", line)
+
+
+def test_what_cannot_be_calibrated_says_why() -> None:
+    picture = estimated(INVERSE[None])
+    with pytest.raises(BadBox, match="outside"):
+        picture.calibrate([(column(0), 2.0), (Box(900, 0, 990, 100), 16.0)])
+    with pytest.raises(BadCalibration, match="as farther"):
+        picture.calibrate([(column(0), 16.0), (column(3), 2.0)])
+    with pytest.raises(BadCalibration, match="were not kept"):
+        replace(picture, raw=None).calibrate([(column(0), 2.0), (column(3), 16.0)])
 
 
 # --------------------------------------------------------------------------------------------------------------- wire

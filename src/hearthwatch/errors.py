@@ -8,6 +8,7 @@
     │   │   ├── ImageTooLarge
     │   │   └── UnsupportedImage
     │   ├── BadBox
+    │   ├── BadCalibration
     │   └── UnknownDetectionType
     ├── UnknownModel
     ├── SettingsError             an environment variable or option that cannot hold
@@ -82,6 +83,12 @@ class BadBox(InputError):
     """A box that is not finite, inverted, empty or outside its picture; the message shows it."""
 
     code = "bad_box"
+
+
+class BadCalibration(InputError):
+    """Known distances, or a calibration made of them, that cannot give metres; the message says which one and why."""
+
+    code = "bad_calibration"
 
 
 class UnknownDetectionType(InputError):

@@ -95,6 +95,7 @@ class Card(BaseModel):
     near: Literal["small", "large"] | None = None
     network: str | None = Field(default=None, max_length=MAX_SHOWN)
     logit_scale: float | None = Field(default=None, gt=0, le=1000, allow_inf_nan=False)
+    metric: bool | None = None
 
     @property
     def unknown(self) -> tuple[str, ...]:

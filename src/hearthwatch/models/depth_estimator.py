@@ -1,12 +1,16 @@
 """Depth estimator: which parts of a picture are near and which are far.
 
-Network  Depth Anything V2 small (Yang et al. 2024, arXiv:2406.09414); any depth network whose card says which end of
-         its output is near.
-Weights  onnx-community/depth-anything-v2-small, Apache-2.0 (Base and Large are CC-BY-NC).
+Network  Depth Anything V2 small (Yang et al. 2024, arXiv:2406.09414), relative or metric; any depth network whose card
+         says which end of its output is near, and whether it is in metres.
+Weights  onnx-community/depth-anything-v2-small or depth-anything/Depth-Anything-V2-Small-hf, Apache-2.0 (Base and Large
+         are CC-BY-NC). In metres: depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf (to 80 m) and -Indoor- (20).
 Input    the whole picture with its aspect, multiples of 14, the long side at most 518, bicubic, ImageNet mean and std.
          The reference processor makes the *short* side 518, which is three times the work on 16:9.
-Output   (N, h, w), inverse depth: large is near. What is emitted is 0 = nearest to 1 = farthest, scaled per picture.
-Limits   Order, not metres: distances come from a table and are marked as not calibrated (record "proximity-1").
+Output   (N, h, w), inverse depth (large is near) or metres. What is emitted is 0 = nearest to 1 = farthest, scaled per
+         picture.
+Limits   Order, not metres: without a metric network and without a calibration of the camera, distances come from a
+         table and are marked as not calibrated (record "proximity-1"). A relative network may choose its factor and
+         shift anew when the view changes, so a calibration holds for a camera that stays where it is.
 """
 
 from __future__ import annotations
@@ -26,28 +30,18 @@ from hearthwatch.adapter.base import ImageNetwork, Run, Tensors
 from hearthwatch.adapter.facade import Model
 from hearthwatch.adapter.spec import Priority, Scope, Spec
 from hearthwatch.artifacts.description import Description
-from hearthwatch.errors import BadBox, InferenceFailed, WeightsInvalid
+from hearthwatch.errors import BadBox, BadCalibration, InferenceFailed, WeightsInvalid
 from hearthwatch.vision.boxes import Box, parse_box
+from hearthwatch.vision.calibration import DepthCalibration, calibrate
 from hearthwatch.vision.decode import PictureLike
 from hearthwatch.vision.image import Float, Image
 from hearthwatch.vision.inputs import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from hearthwatch.vision.png import encode_grey_png
+from hearthwatch.vision.proximity import PROXIMITY, estimated_metres, proximity_label
 
 Method = Literal["center", "mean", "median", "min"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-PROXIMITY_VERSION = "proximity-1"
-#: The upper end of each word's share of the picture's depth.
-PROXIMITY: tuple[tuple[float, str], ...] = (
-    (0.15, "very close"),
-    (0.35, "close"),
-    (0.6, "moderate"),
-    (0.8, "far"),
-    (1.0, "very far"),
-)
-#: Metres that the nearest and the farthest point of a picture are taken for where nothing is calibrated: the ground
-#: below a camera on a house wall, and the other side of a street.
-NEAREST_M, FARTHEST_M = 2.0, 30.0
 #: Share of a picture's points at either end that do not stretch its scale: networks leave a few wild values at the
 #: edges (PyDNet's highest are ten times its 99th percentile), and everything else would be called very close.
 OUTLIERS = 0.01
@@ -61,18 +55,20 @@ class ObjectDistance:
 
     Attributes:
         relative_depth: 0 = the nearest of the picture, 1 = the farthest.
-        estimated_distance_m: metres, an estimate unless `calibrated`.
+        estimated_distance_m: metres, an estimate unless `calibrated`; None beyond what the calibration tells.
         proximity_label: a word of `PROXIMITY`.
-        calibrated: whether the metres rest on anything but a table.
+        calibrated: whether the metres rest on a metric network or a calibration, and not on a table.
     """
 
     relative_depth: float
-    estimated_distance_m: float
+    estimated_distance_m: float | None
     proximity_label: str
     calibrated: bool = False
 
     def to_context_string(self) -> str:
         """One line."""
+        if self.estimated_distance_m is None:
+            return f"Distance: {self.proximity_label} (beyond what the calibration tells)"
         doubt = "" if self.calibrated else ", not calibrated"
         return f"Distance: {self.proximity_label} (about {self.estimated_distance_m:.0f} m{doubt})"
 
@@ -98,6 +94,9 @@ class DepthResult:
         raw_max: and its highest.
         inverse: the network's values fall with distance as 1 / distance does.
         box: picture pixels that the statistics are about; None: the whole map.
+        raw: (h, w) the network's own values; None where they were not kept, and nothing can be calibrated.
+        metric: they are metres.
+        space: which network gave them.
     """
 
     depth: Float = field(repr=False)
@@ -106,14 +105,14 @@ class DepthResult:
     raw_max: float
     inverse: bool = True
     box: Box | None = None
+    raw: Float | None = field(default=None, repr=False)
+    metric: bool = False
+    space: str = ""
 
     @property
     def cells(self) -> Float:
         """The map inside `box`, at least one cell."""
-        if self.box is None:
-            return self.depth
-        (left, right), (top, bottom) = self._columns(self.box.x1, self.box.x2), self._rows(self.box.y1, self.box.y2)
-        return self.depth[top:bottom, left:right]
+        return self._inside(self.depth)
 
     @property
     def min_depth(self) -> float:
@@ -138,14 +137,52 @@ class DepthResult:
             raise BadBox(f"box {list(box)} lies outside the picture, of which {list(self.region)} is here")
         return replace(self, box=box)
 
-    def distance(self, method: Method = "center") -> ObjectDistance:
+    def distance(self, method: Method = "center", calibration: DepthCalibration | None = None) -> ObjectDistance:
         """How far the box (or the whole picture) is.
 
         Args:
             method: of its cells, the one in the middle, the mean, the median, or the nearest.
+            calibration: of the camera; None: metres are the network's own where it is metric, else an estimate.
+
+        Raises:
+            BadCalibration: one that was made with another network.
         """
         relative = _REDUCTIONS[method](self.cells)
-        return ObjectDistance(relative, estimated_metres(relative, inverse=self.inverse), proximity_label(relative))
+        if calibration is not None:
+            self._check(calibration)
+            metres = calibration.metres(self.value(method))
+        elif self.metric:
+            own = self.value(method)
+            metres = own if own > 0 else None
+        else:
+            estimate = estimated_metres(relative, inverse=self.inverse)
+            return ObjectDistance(relative, estimate, proximity_label(relative))
+        return ObjectDistance(relative, metres, proximity_label(relative), calibrated=True)
+
+    def value(self, method: Method = "center") -> float:
+        """The network's own value for the box (or the whole picture), as `distance` reduces its cells.
+
+        Raises:
+            BadCalibration: the network's values were not kept.
+        """
+        if self.raw is None:
+            raise BadCalibration("the network's own values were not kept, so nothing can be said in metres")
+        cells = self._inside(self.raw)
+        return -_REDUCTIONS[method](-cells) if self.inverse else _REDUCTIONS[method](cells)
+
+    def calibrate(self, known: Sequence[tuple[Box, float]], method: Method = "median") -> DepthCalibration:
+        """A calibration of the camera, from things in this picture whose distance somebody measured.
+
+        Args:
+            known: (box in picture pixels, metres) of two things or more.
+            method: how each box's cells become one value; use the same for asking.
+
+        Raises:
+            BadBox: a box outside the picture.
+            BadCalibration: they give no line.
+        """
+        rows = [(self.inside(box).value(method), metres) for box, metres in known]
+        return calibrate(rows, inverse=self.inverse, space=self.space)
 
     def to_context_string(self) -> str:
         """One line."""
@@ -161,6 +198,20 @@ class DepthResult:
             "raw_min": wire.finite(self.raw_min),
             "raw_max": wire.finite(self.raw_max),
         }
+
+    def _check(self, calibration: DepthCalibration) -> None:
+        if calibration.inverse != self.inverse or calibration.space != self.space:
+            made, asked = calibration.space or "another one", self.space or "another one"
+            raise BadCalibration(
+                f"the calibration was made with the network {made}, and the depth comes from {asked}: "
+                "the camera has to be calibrated anew"
+            )
+
+    def _inside(self, cells: Float) -> Float:
+        if self.box is None:
+            return cells
+        (left, right), (top, bottom) = self._columns(self.box.x1, self.box.x2), self._rows(self.box.y1, self.box.y2)
+        return cells[top:bottom, left:right]
 
     def _columns(self, low: float, high: float) -> tuple[int, int]:
         return _covering(low, high, self.region[0], self.region[2], self.depth.shape[1])
@@ -183,7 +234,9 @@ class DepthAnswer(wire.Answer):
 class DistanceAnswer(wire.Answer):
     """How far one thing is."""
 
-    estimated_distance_m: float | None = Field(description="Metres; an estimate unless `calibrated`.")
+    estimated_distance_m: float | None = Field(
+        description="Metres; an estimate unless `calibrated`, and null beyond what the calibration tells."
+    )
     relative_depth: float | None = Field(description="0 = the nearest of the picture, 1 = the farthest.")
     proximity_label: str = Field(description=f"One of {', '.join(word for _, word in PROXIMITY)}.")
     calibrated: bool = Field(description="Whether the metres rest on a calibration or a metric network.")
@@ -196,23 +249,6 @@ _REDUCTIONS: Mapping[str, Callable[[Float], float]] = {
     "median": lambda cells: float(np.median(cells)),
     "min": lambda cells: float(cells.min()),
 }
-
-
-def proximity_label(relative_depth: float) -> str:
-    """The word for 0..1."""
-    return next((word for end, word in PROXIMITY if relative_depth <= end), PROXIMITY[-1][1])
-
-
-def estimated_metres(relative_depth: float, *, inverse: bool) -> float:
-    """Metres for 0..1, between `NEAREST_M` and `FARTHEST_M`.
-
-    Args:
-        relative_depth: 0..1.
-        inverse: the scale is linear in 1 / distance, as that of a network of inverse depth; else in the distance.
-    """
-    if inverse:
-        return 1.0 / ((1.0 - relative_depth) / NEAREST_M + relative_depth / FARTHEST_M)
-    return NEAREST_M + relative_depth * (FARTHEST_M - NEAREST_M)
 
 
 def _rank_order(reference: DepthResult, candidate: DepthResult) -> float | None:
@@ -268,8 +304,16 @@ class DepthAdapter(ImageNetwork[DepthResult]):
             raise WeightsInvalid(f"{file} is no depth network: the output {self.output!r} is {found}; a map has 3 or 4")
         if self.input.resize == "letterbox":
             raise WeightsInvalid(f"{file}: a depth map cannot have padding in it; resize is squash or aspect")
-        # Depth Anything, the documented network, gives inverse depth.
-        self.near_is_large = (card.near or "large") == "large"
+        scale = card.outputs["depth"].scale if "depth" in card.outputs else None
+        self.scale = np.float32(1 if scale is None else scale)
+        if not (np.isfinite(self.scale) and self.scale > 0):
+            raise WeightsInvalid(f"{file}: its card multiplies the map by {scale}; allowed is a number above 0")
+        self.metric = bool(card.metric)
+        if self.metric and card.near == "large":
+            raise WeightsInvalid(f"{file}: its card says that the map is in metres and that large is near")
+        # Depth Anything, the documented network, gives inverse depth, and metres where it is metric.
+        self.near_is_large = not self.metric and card.near != "small"
+        self.space = card.space or f"sha256:{description.graph.digest[:16]}"
 
     def predict(self, images: Sequence[Image], run: Run) -> list[DepthResult]:
         """N images to N maps; one by one where each has an input of its own size."""
@@ -279,7 +323,7 @@ class DepthAdapter(ImageNetwork[DepthResult]):
 
     def postprocess(self, outputs: Tensors, images: Sequence[Image]) -> list[DepthResult]:
         """(N, h, w), also with a channel of one, to the depth of N pictures."""
-        raw = np.asarray(outputs[self.output], np.float32)
+        raw = np.asarray(outputs[self.output], np.float32) * self.scale
         if raw.ndim == 4 and 1 in (raw.shape[1], raw.shape[3]):
             raw = raw[:, 0] if raw.shape[1] == 1 else raw[..., 0]
         if raw.ndim != 3 or len(raw) != len(images) or 0 in raw.shape:
@@ -308,7 +352,16 @@ class DepthAdapter(ImageNetwork[DepthResult]):
                 start, end = low, high
             far = np.clip((values - start) / (end - start), 0.0, 1.0).astype(np.float32)
             far = 1 - far if self.near_is_large else far
-        return DepthResult(far, image.region, low, high, inverse=self.near_is_large)
+        return DepthResult(
+            far,
+            image.region,
+            low,
+            high,
+            inverse=self.near_is_large,
+            raw=raw,
+            metric=self.metric,
+            space=self.space,
+        )
 
 
 def _covering(low: float, high: float, start: float, end: float, cells: int) -> tuple[int, int]:
@@ -332,6 +385,7 @@ class DepthEstimator(Model[DepthResult]):
         image: PictureLike,
         bbox: Sequence[float] | Mapping[str, float] | None = None,
         method: Method = "center",
+        calibration: DepthCalibration | None = None,
     ) -> dict[str, Any]:
         """`{estimated_distance_m, relative_depth, proximity_label, calibrated}` of a box, or of the whole picture.
 
@@ -339,12 +393,39 @@ class DepthEstimator(Model[DepthResult]):
             image: the whole picture, not a crop of the thing: depth is relative to what else is there.
             bbox: picture pixels; None: the whole picture.
             method: how the box's cells become one value.
+            calibration: of the camera, from `calibrate`.
 
         Raises:
             BadBox: no box, or one outside the picture.
+            BadCalibration: one that was made with another network.
             ValueError: another method.
         """
-        if method not in METHODS:
-            raise ValueError(f"there is no method {method!r}; the methods are {', '.join(METHODS)}")
+        _check_method(method)
         depth = self.estimate(image)
-        return (depth if bbox is None else depth.inside(parse_box(bbox))).distance(method).to_wire()
+        return (depth if bbox is None else depth.inside(parse_box(bbox))).distance(method, calibration).to_wire()
+
+    def calibrate(
+        self,
+        image: PictureLike,
+        known: Sequence[tuple[Sequence[float] | Mapping[str, float], float]],
+        method: Method = "median",
+    ) -> DepthCalibration:
+        """A calibration of the camera that took this picture.
+
+        Args:
+            image: the whole picture.
+            known: (box in picture pixels, metres) of two things or more whose distance was measured.
+            method: how each box's cells become one value; use the same for asking.
+
+        Raises:
+            BadBox: no box, or one outside the picture.
+            BadCalibration: too few things, too close together, or none that agree.
+            ValueError: another method.
+        """
+        _check_method(method)
+        return self.estimate(image).calibrate([(parse_box(bbox), metres) for bbox, metres in known], method)
+
+
+def _check_method(method: str) -> None:
+    if method not in METHODS:
+        raise ValueError(f"there is no method {method!r}; the methods are {', '.join(METHODS)}")
