@@ -23,6 +23,7 @@ from hearthwatch.runtimes.onnxruntime import ONNXRuntimeEngine  # noqa: E402
 from hearthwatch.vision.decode import to_image  # noqa: E402
 from hearthwatch.vision.image import Float  # noqa: E402
 from hearthwatch.vision.letterbox import Letterbox  # noqa: E402
+from small_transformers import depth_config, depth_tensors  # noqa: E402
 
 Arrays = dict[str, Any]
 
@@ -112,6 +113,7 @@ def small_networks() -> dict[str, Callable[[], Network]]:
         return build_network(yolo_tensors(plan), yaml=plan, task=task, file="test.pt")
 
     return {
+        "depth-anything": lambda: build_network(depth_tensors(), config=depth_config(), file="a folder"),
         "osnet": lambda: build_network(seeded(create_osnet_x0_25()), file="osnet.pth"),
         "resnet": lambda: build_network(seeded(create_resnet(18, 2)), file="resnet.pth"),
         "yolov8-detect": lambda: yolo(DETECT, "detect"),
@@ -122,6 +124,7 @@ def small_networks() -> dict[str, Callable[[], Network]]:
 
 #: For an input of 64 x 96: 8 x 12 + 4 x 6 + 2 x 3 anchors.
 SHAPES: dict[str, list[tuple[int, ...]]] = {
+    "depth-anything": [(64, 96)],
     "osnet": [(512,)],
     "resnet": [(2,)],
     "yolov8-detect": [(7, 126)],

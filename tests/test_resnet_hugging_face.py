@@ -78,12 +78,6 @@ def test_a_name_that_the_network_does_not_have_is_named() -> None:
         build_network(tensors, file="a folder")
 
 
-def test_a_folder_of_depth_anything_is_answered_with_where_its_graph_is() -> None:
-    tensors = {"neck.reassemble_stage.layers.0.projection.weight": np.zeros((2, 2), np.float32)}
-    with pytest.raises(WeightsInvalid, match="models pull depth_estimator"):
-        build_network(tensors, file="a folder")
-
-
 def reference(depth: int) -> Any:
     """transformers' own network with seeded weights."""
     transformers = pytest.importorskip(

@@ -14,7 +14,7 @@ import hashlib
 import importlib.util
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def convert(
     progress("reading the checkpoint")
     checkpoint = read_checkpoint(source)
     network = build(checkpoint, adapter_class.SPEC.tower)
-    card = card_for(checkpoint, adapter_class)
+    card = card_for(checkpoint, adapter_class, network.card)
     size = _size(network, card, adapter_class, source)
     facts = vocabulary_of(checkpoint) if network.length else {}
     compared = len(VERIFICATION_TEXTS) if network.length else len(verification_pictures()) + len(pictures)
@@ -178,16 +178,26 @@ def module_of(source: Path, tower: str = "") -> Any:
     return build(read_checkpoint(source), tower).module
 
 
-def card_for(checkpoint: Checkpoint, adapter_class: type[Adapter[Any]]) -> Card:
-    """What the converted file will say about itself: the checkpoint's card if it has one, its facts, the defaults."""
+def card_for(
+    checkpoint: Checkpoint, adapter_class: type[Adapter[Any]], network: Mapping[str, Any] | None = None
+) -> Card:
+    """What the converted file will say about itself: the checkpoint's card if it has one, its facts, the defaults.
+
+    Args:
+        checkpoint: as it was read.
+        adapter_class: the model that it is for.
+        network: what the architecture says of a card.
+    """
+    built = dict(network or {})
     path = checkpoint.path.with_suffix(".json")
     given = read_card(path) if path.is_file() and path.name != "config.json" else Card()
     return Card.model_validate(
-        tower_facts(checkpoint)
+        built
+        | tower_facts(checkpoint)
         | given.model_dump(exclude_none=True)
         | {
             "model": adapter_class.SPEC.name if adapter_class.SPEC.tower else given.model or adapter_class.SPEC.name,
-            "input": _input(checkpoint, given, adapter_class.SPEC),
+            "input": _input(checkpoint, given, adapter_class.SPEC, built.get("input", {})),
             "names": list(given.names or checkpoint.names) or None,
             "license": given.license or checkpoint.licence,
             # The same weights are one space, however often they are exported.
@@ -196,8 +206,8 @@ def card_for(checkpoint: Checkpoint, adapter_class: type[Adapter[Any]]) -> Card:
     )
 
 
-def _input(checkpoint: Checkpoint, given: Card, spec: Spec) -> dict[str, Any] | None:
-    """The input that pictures become; None for networks that read texts."""
+def _input(checkpoint: Checkpoint, given: Card, spec: Spec, built: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The input that pictures become, of which the architecture states `built`; None for networks that read texts."""
     if not isinstance(spec.input, InputSpec):
         return None
     default = spec.input
@@ -209,7 +219,7 @@ def _input(checkpoint: Checkpoint, given: Card, spec: Spec) -> dict[str, Any] | 
     }  # fmt: skip
     beside = preprocessing_beside(checkpoint) if spec.tower else {}
     stated = {} if given.input is None else given.input.model_dump(exclude_none=True)
-    return facts | beside | stated
+    return facts | built | beside | stated
 
 
 def build(checkpoint: Checkpoint, tower: str = "") -> Any:

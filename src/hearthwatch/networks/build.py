@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch import nn
 
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.networks.clip import TEXT_KEY, VISION_KEY, text_from_state_dict, vision_from_state_dict
+from hearthwatch.networks.depth_anything import (
+    DEPTH_ANYTHING_INPUT_SIZE,
+    DEPTH_ANYTHING_KEY,
+    depth_anything_from_state_dict,
+)
 from hearthwatch.networks.osnet import OSNET_INPUT_SIZE, osnet_from_state_dict
 from hearthwatch.networks.resnet import (
     HUGGING_FACE_KEY,
@@ -20,12 +25,21 @@ from hearthwatch.networks.resnet import (
 from hearthwatch.networks.weights import Tensors, shown
 from hearthwatch.networks.yolov8 import YOLO_INPUT_SIZE, yolov8_from_state_dict
 
-Kind = Literal["clip-text", "clip-vision", "osnet", "resnet", "yolov8-detect", "yolov8-pose", "yolov8-segment"]
+Kind = Literal[
+    "clip-text",
+    "clip-vision",
+    "depth-anything",
+    "osnet",
+    "resnet",
+    "yolov8-detect",
+    "yolov8-pose",
+    "yolov8-segment",
+]
 
 #: What `build_network` can build, for messages.
 KNOWN = (
     "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's or transformers' names), CLIP with a vision "
-    "transformer (transformers' names), YOLOv8 detect, pose and segment"
+    "transformer and Depth Anything (transformers' names), YOLOv8 detect, pose and segment"
 )
 
 #: How training on several GPUs prefixes every name.
@@ -33,7 +47,6 @@ _PARALLEL = "module."
 #: Names that only these architectures have.
 _OSNET_KEY = "conv2.0.conv2a.conv1.weight"
 _RESNET_KEY = "layer1.0.conv1.weight"
-_DEPTH_ANYTHING_KEY = "neck.reassemble_stage."
 _YOLO_KEY = "model.0.conv.weight"
 _YOLO_KINDS: dict[str, Kind] = {"detect": "yolov8-detect", "pose": "yolov8-pose", "segment": "yolov8-segment"}
 
@@ -51,6 +64,8 @@ class Network:
         kind: the architecture.
         output_names: in the order of the module's outputs.
         length: tokens of a text, for networks that read texts.
+        any_size: H and W may be any multiples of the stride; else a graph is made for one size.
+        card: what the architecture says of a card, where that is not what the model expects anyway.
     """
 
     module: nn.Module
@@ -59,6 +74,8 @@ class Network:
     kind: Kind
     output_names: tuple[str, ...]
     length: int | None = None
+    any_size: bool = False
+    card: Mapping[str, Any] = field(default_factory=dict)
 
 
 def build_network(
@@ -76,7 +93,7 @@ def build_network(
         tensors: by the reference's key names, of any floating point type; a "module." before all of them is removed.
         yaml: the plan that a YOLO checkpoint carries.
         task: what a YOLO checkpoint says it is for; None where it does not say.
-        config: Hugging Face's config.json, which CLIP needs.
+        config: Hugging Face's config.json, which transformers need.
         tower: which of a CLIP's networks: vision or text; empty takes the vision tower where it has one.
         file: the checkpoint's name, for messages.
 
@@ -91,6 +108,8 @@ def build_network(
         return _clip(tensors, config, tower or ("vision" if VISION_KEY in tensors else "text"), file)
     if _OSNET_KEY in tensors or any(".IN." in key for key in tensors):
         return Network(osnet_from_state_dict(tensors, file=file), OSNET_INPUT_SIZE, 1, "osnet", ("embedding",))
+    if DEPTH_ANYTHING_KEY in tensors:
+        return _depth_anything(tensors, config, file)
     if HUGGING_FACE_KEY in tensors:
         tensors = torchvision_names(tensors)
     if _RESNET_KEY in tensors:
@@ -99,11 +118,6 @@ def build_network(
         raise WeightsInvalid(
             f"{file} has the tensors of a YOLO network without its plan; the whole checkpoint is needed, or the ONNX "
             f"file that `yolo export model={file} format=onnx` writes"
-        )
-    if any(key.startswith(_DEPTH_ANYTHING_KEY) for key in tensors):
-        raise WeightsInvalid(
-            f"{file} has the tensors of Depth Anything, which is not built here: `hearthwatch models pull "
-            "depth_estimator` fetches the same network as an ONNX file, and `optimum-cli export onnx` writes one"
         )
     seen = f"its tensors are {shown(list(tensors))}" if tensors else "it has no tensors"
     raise WeightsInvalid(f"{file} is no network that is built here: {seen}; known are {KNOWN}")
@@ -121,6 +135,20 @@ def _clip(tensors: Tensors, config: Mapping[str, Any] | None, tower: str, file: 
     text = text_from_state_dict(tensors, config, file=file)
     length = int(text.text_model.embeddings.position_embedding.num_embeddings)
     return Network(text, (0, 0), 1, "clip-text", ("text_embeds",), length)
+
+
+def _depth_anything(tensors: Tensors, config: Mapping[str, Any] | None, file: str) -> Network:
+    module = depth_anything_from_state_dict(tensors, config, file=file)
+    height, width = DEPTH_ANYTHING_INPUT_SIZE
+    return Network(
+        module,
+        (height - height % module.patch, width - width % module.patch),
+        module.patch,
+        "depth-anything",
+        ("predicted_depth",),
+        any_size=True,
+        card={"input": {"multiple": module.patch}} | ({"metric": True} if module.kind == "metric" else {}),
+    )
 
 
 def _yolo(tensors: Tensors, yaml: Mapping[str, Any], task: str | None, file: str) -> Network:

@@ -21,6 +21,9 @@ from hearthwatch.networks.build import Network
 #: what it says about itself.
 MAX_EMBEDDED_BYTES = 1 << 28
 
+#: Height and width in strides of the picture that a network of any size is traced with.
+_EXAMPLE_PATCHES = (6, 8)
+
 _turn = threading.Lock()
 
 
@@ -40,7 +43,7 @@ def export_onnx(
         path: the file to write.
         input_name: of the one (batch, 3, height, width) or (batch, tokens) input.
         output_names: one per output of the module.
-        size: (height, width) that the graph takes, if it takes pictures; only the batch is dynamic.
+        size: (height, width) that the graph takes, if it takes pictures, and not any; the batch is dynamic.
         embedded_bytes: weights above it are written to a file beside the graph, `path` with `.data` at its end; None is
             `MAX_EMBEDDED_BYTES`.
 
@@ -64,11 +67,10 @@ def _export(network: Network, input_name: str, output_names: Sequence[str], size
         try:
             return torch.onnx.export(
                 network.module,
-                # Two and not one: the exporter takes a batch of one for a constant.
                 (_example(network, size),),
                 input_names=[input_name],
                 output_names=list(output_names),
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=(_dynamic(network),),
                 dynamo=True,
                 verbose=False,
             )
@@ -83,6 +85,17 @@ def _export(network: Network, input_name: str, output_names: Sequence[str], size
 
 
 def _example(network: Network, size: tuple[int, int]) -> torch.Tensor:
+    """Two questions and not one, and no square: the exporter takes ones and equal sides for constants."""
     if network.length is not None:
         return torch.zeros(2, network.length, dtype=torch.int64)
-    return torch.zeros(2, 3, *size)
+    sides = tuple(patches * network.stride for patches in _EXAMPLE_PATCHES) if network.any_size else size
+    return torch.zeros(2, 3, *sides)
+
+
+def _dynamic(network: Network) -> dict[int, Any]:
+    """Which axes of the input are free."""
+    free: dict[int, Any] = {0: torch.export.Dim("batch")}
+    if network.any_size:
+        # By the stride's multiples: the exporter proves from it that no pixels are left over.
+        free |= {axis: network.stride * torch.export.Dim(f"patches_{axis}", min=1) for axis in (2, 3)}
+    return free
