@@ -369,3 +369,22 @@ def test_the_pixels_are_those_of_the_reference_processor_at_that_size(shape: tup
     theirs = np.asarray(processor(images=[scene], return_tensors="np")["pixel_values"], np.float32)
     assert theirs.shape == ours.shape
     assert np.abs(theirs - ours).max() < 1e-5
+
+
+@pytest.mark.parametrize("layout", ["model.onnx", "onnx/model.onnx"])
+def test_an_export_of_a_metric_network_is_known_by_the_config_that_it_lies_beside(layout: str, tmp_path: Path) -> None:
+    path = tmp_path / "depth" / layout
+    path.parent.mkdir(parents=True)
+    image_graph(path, name="pixel_values", shape=("n", 3, "h", "w"))
+    config = tmp_path / "depth" / "config.json"
+    for text, metric in (
+        ('{"depth_estimation_type": "metric", "max_depth": 80}', True),
+        ('{"depth_estimation_type": "relative"}', None),
+        ("[]", None),
+        ("{", None),
+    ):
+        config.write_text(text)
+        assert describe(path, SPEC.input).card.metric is metric
+    config.write_text('{"depth_estimation_type": "metric"}')
+    path.with_suffix(".json").write_text('{"metric": false}')
+    assert describe(path, SPEC.input).card.metric is False

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import ValidationError
 
-from hearthwatch.artifacts.card import MAX_SIDE_PX, Card, CardInput, first_problem, read_card
+from hearthwatch.artifacts.card import MAX_CARD_BYTES, MAX_SIDE_PX, Card, CardInput, first_problem, read_card
 from hearthwatch.artifacts.graph import Graph, TensorInfo, read_graph
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.vision.inputs import InputSpec
@@ -82,6 +82,8 @@ def describe(
     spec = _fixed(path, spec, graph)
     _check_against_graph(path, spec, graph)
     merged = card or embedded or Card()
+    if merged.metric is None and _is_metric(path.parent):
+        merged = merged.model_copy(update={"metric": True})
     conflicts.extend(f"card: {key!r} is no field of a card and has no effect" for key in merged.unknown)
     return Description(
         graph=graph,
@@ -175,6 +177,21 @@ def _cropped_side(config: Mapping[str, Any]) -> int | None:
     shortest = size.get("shortest_edge") if isinstance(size, dict) else size
     sides = {middle.get("height"), middle.get("width")} if isinstance(middle, dict) else {middle}
     return shortest if isinstance(shortest, int) and sides == {shortest} else None
+
+
+def _is_metric(folder: Path) -> bool:
+    """Whether the Hugging Face folder that an export lies in is of a depth network that answers in metres.
+
+    Its graph looks like that of the relative one, whose large values are near: taken for it, near would be far.
+    """
+    path = (folder.parent if folder.name == "onnx" else folder) / "config.json"
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_CARD_BYTES:
+            return False
+        config = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return False  # another program's file; nothing of ours depends on it
+    return isinstance(config, dict) and config.get("depth_estimation_type") == "metric"
 
 
 def _from_graph(graph: Graph, name: str) -> dict[str, Any]:
