@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from hearthwatch.runtimes.onnxruntime import ONNXRuntimeEngine  # noqa: E402
 from hearthwatch.vision.decode import to_image  # noqa: E402
 from hearthwatch.vision.image import Float  # noqa: E402
 from hearthwatch.vision.letterbox import Letterbox  # noqa: E402
-from small_transformers import depth_config, depth_tensors  # noqa: E402
+from small_transformers import POSE_PLAN, depth_config, depth_tensors, pose_config, pose_tensors  # noqa: E402
 
 Arrays = dict[str, Any]
 
+SMALL_VITPOSE = replace(POSE_PLAN, grid=(4, 6))
 DETECT = ["Detect", ["nc"]]
 POSE = ["Pose", ["nc", "kpt_shape"]]
 SEGMENT = ["Segment", ["nc", 32, 256]]
@@ -116,6 +118,9 @@ def small_networks() -> dict[str, Callable[[], Network]]:
         "depth-anything": lambda: build_network(depth_tensors(), config=depth_config(), file="a folder"),
         "osnet": lambda: build_network(seeded(create_osnet_x0_25()), file="osnet.pth"),
         "resnet": lambda: build_network(seeded(create_resnet(18, 2)), file="resnet.pth"),
+        "vitpose": lambda: build_network(
+            pose_tensors(SMALL_VITPOSE), config=pose_config(backbone__image_size=[64, 96]), file="a folder"
+        ),
         "yolov8-detect": lambda: yolo(DETECT, "detect"),
         "yolov8-pose": lambda: yolo(POSE, "pose"),
         "yolov8-segment": lambda: yolo(SEGMENT, "segment"),
@@ -127,6 +132,7 @@ SHAPES: dict[str, list[tuple[int, ...]]] = {
     "depth-anything": [(64, 96)],
     "osnet": [(512,)],
     "resnet": [(2,)],
+    "vitpose": [(17, 16, 24)],
     "yolov8-detect": [(7, 126)],
     "yolov8-pose": [(4 + 3 + 51, 126)],
     "yolov8-segment": [(4 + 3 + 32, 126), (32, 16, 24)],

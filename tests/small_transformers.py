@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
 from hearthwatch.networks.depth_anything import DepthAnything, DepthPlan  # noqa: E402
 from hearthwatch.networks.dinov2 import Dinov2Plan  # noqa: E402
+from hearthwatch.networks.vitpose import PosePlan, ViTPose  # noqa: E402
 from torch_by_hand import save_safetensors  # noqa: E402
 
 Arrays = dict[str, Any]
@@ -27,7 +28,7 @@ DEPTH_PLAN = DepthPlan(
     kind="relative",
     most=1.0,
 )
-DEPTH_CONFIG = {
+DEPTH_CONFIG: dict[str, Any] = {
     "architectures": ["DepthAnythingForDepthEstimation"],
     "model_type": "depth_anything",
     "backbone_config": {
@@ -41,6 +42,28 @@ DEPTH_CONFIG = {
     "depth_estimation_type": "relative",
     "max_depth": None,
 }
+
+
+POSE_PLAN = PosePlan(width=16, layers=2, heads=2, inner=32, patch=16, grid=(16, 12), joints=17, classic=8)
+#: Numbers of a token that are an expert's, and how many experts there are.
+PART, EXPERTS = 4, 3
+POSE_CONFIG: dict[str, Any] = {
+    "architectures": ["VitPoseForPoseEstimation"],
+    "model_type": "vitpose",
+    "backbone_config": {
+        "model_type": "vitpose_backbone",
+        "hidden_size": 16,
+        "image_size": [256, 192],
+        "num_attention_heads": 2,
+        "num_experts": EXPERTS,
+        "out_indices": [2],
+        "part_features": PART,
+    },
+    "id2label": {"0": "Nose", "1": "L_Eye", "2": "R_Eye", "3": "L_Ear", "4": "R_Ear", "5": "L_Shoulder",
+                 "6": "R_Shoulder", "7": "L_Elbow", "8": "R_Elbow", "9": "L_Wrist", "10": "R_Wrist", "11": "L_Hip",
+                 "12": "R_Hip", "13": "L_Knee", "14": "R_Knee", "15": "L_Ankle", "16": "R_Ankle"},
+    "use_simple_decoder": False,
+}  # fmt: skip
 
 
 def stirred(module: Any, seed: int = 7) -> Arrays:
@@ -70,8 +93,28 @@ def depth_tensors(plan: DepthPlan = DEPTH_PLAN) -> Arrays:
 
 def depth_config(**changes: Any) -> dict[str, Any]:
     """Changes of the whole, or of its backbone where they are named backbone__..."""
-    config = copy.deepcopy(DEPTH_CONFIG)
-    backbone: dict[str, Any] = config["backbone_config"]  # type: ignore[assignment]
+    return changed(DEPTH_CONFIG, changes)
+
+
+def pose_config(**changes: Any) -> dict[str, Any]:
+    """As `depth_config`."""
+    return changed(POSE_CONFIG, changes)
+
+
+def pose_tensors(plan: PosePlan = POSE_PLAN, experts: int = EXPERTS) -> Arrays:
+    """With as many experts as are asked for, of which the first belongs to the plain network; with 0, the plain one."""
+    tensors = stirred(ViTPose(plan))
+    for key in [key for key in tensors if ".mlp.fc2." in key and experts]:
+        whole, (start, end) = tensors[key], key.split(".fc2.")
+        tensors[key] = whole[:-PART]
+        for number in range(experts):
+            tensors[f"{start}.experts.{number}.{end}"] = whole[-PART:] if number == 0 else whole[-PART:] + number
+    return tensors
+
+
+def changed(given: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    config = copy.deepcopy(given)
+    backbone: dict[str, Any] = config["backbone_config"]
     for name, value in changes.items():
         place, key = (backbone, name.removeprefix("backbone__")) if name.startswith("backbone__") else (config, name)
         place[key] = value

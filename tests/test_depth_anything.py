@@ -168,7 +168,7 @@ def test_a_folder_becomes_one_graph_for_pictures_of_any_aspect(tmp_path: Path) -
     assert result.agreement > 0.999
     written = onnx.load(output).graph
     assert [bool(axis.dim_param) for axis in written.input[0].type.tensor_type.shape.dim] == [True, False, True, True]
-    description = describe(output, SPEC.input)
+    description = describe(output, SPEC.pixels)
     assert (description.input.resize, description.input.multiple, description.input.size) == ("aspect", 8, (40, 40))
     assert not description.card.metric
     network = build_network(read_checkpoint(folder).tensors, config=depth_config(), file="a folder")

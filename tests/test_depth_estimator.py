@@ -384,7 +384,7 @@ def test_an_export_of_a_metric_network_is_known_by_the_config_that_it_lies_besid
         ("{", None),
     ):
         config.write_text(text)
-        assert describe(path, SPEC.input).card.metric is metric
+        assert describe(path, SPEC.pixels).card.metric is metric
     config.write_text('{"depth_estimation_type": "metric"}')
     path.with_suffix(".json").write_text('{"metric": false}')
-    assert describe(path, SPEC.input).card.metric is False
+    assert describe(path, SPEC.pixels).card.metric is False

@@ -62,6 +62,20 @@ class Adapter(ABC, Generic[R]):
         self.description = description
 
     @classmethod
+    def reading(cls, description: Any) -> Adapter[R]:
+        """The adapter of a weight file: another class's where the model has several kinds of network.
+
+        Raises:
+            WeightsInvalid: the file cannot be what this model needs.
+        """
+        return cls(description)
+
+    @property
+    def scope(self) -> Scope:
+        """What the network of this weight file looks at; the model's own scope, unless its kind has another."""
+        return self.SPEC.scope
+
+    @classmethod
     def batches(cls) -> bool:
         """Whether questions of several calls may share one `predict`."""
         return False
@@ -101,13 +115,13 @@ class PictureAdapter(Adapter[R]):
         Raises:
             BadBox: a box outside the picture.
         """
-        if boxes and self.SPEC.scope is Scope.CROP:
+        if boxes and self.scope is Scope.CROP:
             return [crop(image, box, margin=self.SPEC.margin) for box in boxes]
         return [image]
 
     def answers(self, results: Sequence[R], boxes: Sequence[Box]) -> Sequence[object | None]:
         """Results of `looks_at` to one answer per box; without boxes, the one about the picture."""
-        return results if not boxes or self.SPEC.scope is Scope.CROP else self.associate(results[0], boxes)
+        return results if not boxes or self.scope is Scope.CROP else self.associate(results[0], boxes)
 
     @classmethod
     def for_one_box(cls, found: Any) -> Any:

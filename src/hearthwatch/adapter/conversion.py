@@ -219,7 +219,7 @@ def _input(checkpoint: Checkpoint, given: Card, spec: Spec, built: Mapping[str, 
     }  # fmt: skip
     beside = preprocessing_beside(checkpoint) if spec.tower else {}
     stated = {} if given.input is None else given.input.model_dump(exclude_none=True)
-    return facts | built | beside | stated
+    return facts | dict(built) | beside | stated
 
 
 def build(checkpoint: Checkpoint, tower: str = "") -> Any:

@@ -207,7 +207,7 @@ def _compare(
     file: Path,
 ) -> Validation:
     spec = adapter_class.SPEC
-    adapter = adapter_class(describe_for(spec, graph))
+    adapter = adapter_class.reading(describe_for(spec, graph))
     outputs = tuple(tensor.name for tensor in adapter.description.graph.outputs)
     answers = try_out(adapter, candidate.run, pictures)
     if checkpoint is None:

@@ -58,7 +58,7 @@ def options_from(settings: Settings, *specs: Spec, paths: Mapping[str, Path] | N
 
 def _open(image: PictureLike, adapter: PictureAdapter[Any]) -> Image:
     """The picture, at reduced size where this model is its only reader and looks at it in a small input anyway."""
-    if adapter.SPEC.scope is not Scope.FRAME or not isinstance(image, (bytes, str, PathLike)):
+    if adapter.scope is not Scope.FRAME or not isinstance(image, (bytes, str, PathLike)):
         return to_image(image)
     data = image if isinstance(image, bytes) else read_picture(image)
     return decode(data, at_least=max(adapter.input.size))

@@ -316,7 +316,7 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
     description = describe_for(spec, path, weights=_origin(spec.name, found))
     for conflict in description.conflicts:
         _log.warning("card model=%s file=%s conflict=%s", spec.name, found.path.name, conflict)
-    adapter = adapter_class(description)
+    adapter = adapter_class.reading(description)
     device = resolve_device(options.device, options.engines)
     request = LoadRequest(
         path=path,

@@ -46,7 +46,7 @@ def compare(
         LoadFailed: no engine could load the file.
     """
     description = describe_for(adapter_class.SPEC, path)
-    adapter = adapter_class(description)
+    adapter = adapter_class.reading(description)
     outputs = tuple(tensor.name for tensor in description.graph.outputs)
     runtime = load_graph(LoadRequest(path, description.graph.digest, outputs=outputs), engines).runtime
     reference = Reference(network, outputs)

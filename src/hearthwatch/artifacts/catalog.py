@@ -309,8 +309,8 @@ PERMISSIVE_ALTERNATIVES: Mapping[str, str] = MappingProxyType(
     {
         "yolo26": "D-FINE or RF-DETR (Apache-2.0; their heads cannot be read yet), or a permissive network of your own"
         " with a YOLO head, as ONNX with a card",
-        "pose_estimator": "usyd-community/vitpose-plus-small (Apache-2.0; its head cannot be read yet), or a permissive"
-        " network of your own with a YOLO pose head, as ONNX with a card",
+        "pose_estimator": "the folder of usyd-community/vitpose-plus-small (Apache-2.0), named by POSE_MODEL_PATH, or a"
+        " permissive network of your own with a YOLO pose head, as ONNX with a card",
         "threat_detector": "a permissive weapon detector of your own with a YOLO head, as ONNX with a card",
         "license_plate_detector": "a permissive plate detector of your own with a YOLO head, as ONNX with a card",
     }

@@ -154,7 +154,7 @@ def _results(task: Task, image: Image | None) -> tuple[list[Any], Timings]:
         return _in_parts(lambda text: loaded.read([text]), call.texts) if task.one_by_one else loaded.read(call.texts)
     if not call.boxes:
         return loaded.predict([image])
-    if task.one_by_one and loaded.adapter.SPEC.scope is Scope.CROP:
+    if task.one_by_one and loaded.adapter.scope is Scope.CROP:
         return _in_parts(lambda box: loaded.for_boxes(image, [box]), call.boxes)
     return loaded.for_boxes(image, call.boxes)
 

@@ -29,7 +29,7 @@ from hearthwatch.artifacts.graph import read_graph
 from hearthwatch.artifacts.lookup import FoundWeights
 from hearthwatch.errors import LoadFailed, OutOfMemory
 from hearthwatch.hosting.costs import Costs
-from hearthwatch.hosting.probe_job import ProbeJob, Report
+from hearthwatch.hosting.probe_job import LARGEST_BATCH, ProbeJob, Report
 from hearthwatch.hosting.spec import MIB, Cost
 from hearthwatch.runtimes.base import Engine, EngineName
 from hearthwatch.runtimes.child import crash_of, end, last_words, tell
@@ -40,8 +40,6 @@ from hearthwatch.settings import child_environment
 CHILD = (sys.executable, "-m", "hearthwatch.hosting.probe_child")
 #: A first load may convert a checkpoint and compile a large network on a slow machine; beyond this it hangs.
 TIMEOUT_S = 600.0
-#: The batch that memory is measured for, where calls bring several crops or are answered together.
-LARGEST_BATCH = 8
 _POLL_S = 0.05
 #: Packages whose versions change what a network takes.
 _PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "torch", "rapidocr")

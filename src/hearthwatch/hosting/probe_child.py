@@ -11,15 +11,17 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
 from hearthwatch.adapter.loading import LoadedModel, load
+from hearthwatch.adapter.spec import Scope
 from hearthwatch.errors import HearthwatchError, InferenceFailed, LoadFailed, OutOfMemory
 from hearthwatch.hosting.memory import Memory, memory_for
-from hearthwatch.hosting.probe_job import ProbeJob, Report
+from hearthwatch.hosting.probe_job import LARGEST_BATCH, ProbeJob, Report
 from hearthwatch.runtimes.base import Array, Runtime, RuntimeInfo, Tensors
 from hearthwatch.runtimes.child import end_with_parent
 from hearthwatch.runtimes.memory import is_out_of_memory, release_memory
@@ -70,6 +72,9 @@ def _measure(job: ProbeJob, memory: Memory) -> Report:
     # The same threads for both loads: what the heap keeps for a thread is none of the model's.
     with ThreadPoolExecutor(max_workers=job.options.concurrency) as pool:
         first = _checked(load(adapter, job.options))
+        # The parent knows the model; this weight file's network may look at crops where the others do not.
+        if first.adapter.scope is not adapter.SPEC.scope and first.adapter.scope is Scope.CROP:
+            job = replace(job, batch=max(job.batch, LARGEST_BATCH))
         _run(first, job, pool)
         first.close()
         del first

@@ -14,6 +14,9 @@ from hearthwatch.adapter.loading import LoadOptions
 from hearthwatch.runtimes.base import Engine
 from hearthwatch.runtimes.select import ALL_ENGINES
 
+#: The batch that memory is measured for, where calls bring several crops or are answered together.
+LARGEST_BATCH = 8
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeJob:

@@ -1,17 +1,23 @@
 """Pose estimator: the 17 COCO key points of each person, and the posture they form.
 
-Network  YOLOv8n-pose (Ultralytics, 2023); YOLO11 and YOLO26 pose files have the same interface.
-Weights  Xenova/yolov8n-pose and others, AGPL-3.0.
-Input    the whole picture, letterboxed to 640 x 640, RGB, 0..1. On tight crops of persons it reaches OKS 0.71, on the
-         frame 0.85, so it sees the frame and its skeletons are associated with the boxes.
-Output   (N, 56, 8400): box, score, 17 x (x, y, confidence); or (N, 300, 57) end-to-end.
-Limits   See `vision.posture` for what key points can and cannot tell.
+Network  YOLOv8n-pose (Ultralytics, 2023); YOLO11 and YOLO26 pose files have the same interface. Or ViTPose+ small (Xu
+         et al. 2022, arXiv:2212.04246), top-down: the outputs of the weight file say which (`PoseAdapter.reading`).
+Weights  Xenova/yolov8n-pose and others, AGPL-3.0; usyd-community/vitpose-plus-small, Apache-2.0.
+Input    YOLO: the whole picture, letterboxed to 640 x 640, RGB, 0..1. On tight crops of persons it reaches OKS 0.71, on
+         the frame 0.85, so it sees the frame and its skeletons are associated with the boxes.
+         ViTPose: each box with a quarter around, 256 x 192, ImageNet mean and std.
+Output   YOLO (N, 56, 8400): box, score, 17 x (x, y, confidence); or (N, 300, 57) end-to-end.
+         ViTPose (N, 17, 64, 48): one map per joint.
+Limits   See `vision.posture` for what key points can and cannot tell. ViTPose finds no persons: where no box is given,
+         it takes the whole picture for one person's. Its authors also run it on the mirrored crop and take the mean
+         of both; that costs twice the time and is not done here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,14 +29,17 @@ from hearthwatch.adapter.base import ImageNetwork, Tensors
 from hearthwatch.adapter.facade import Model
 from hearthwatch.adapter.spec import Priority, Scope, Spec
 from hearthwatch.artifacts.description import Description
-from hearthwatch.errors import WeightsInvalid
+from hearthwatch.errors import InferenceFailed, WeightsInvalid
 from hearthwatch.vision.boxes import Box, iou
+from hearthwatch.vision.crops import check_inside
 from hearthwatch.vision.decode import PictureLike
+from hearthwatch.vision.heatmaps import decode_heatmaps
 from hearthwatch.vision.image import Float, Image
-from hearthwatch.vision.inputs import InputSpec
+from hearthwatch.vision.inputs import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from hearthwatch.vision.keypoints import COCO_KEYPOINTS, oks
 from hearthwatch.vision.letterbox import Letterbox
 from hearthwatch.vision.posture import POSTURES, SUSPICIOUS_POSTURES, classify_posture
+from hearthwatch.vision.subject import Subject, SubjectView
 from hearthwatch.vision.yolo import YoloHead, decode_yolo
 
 #: Persons below it are not decoded: the exporter's documented default.
@@ -38,6 +47,13 @@ MIN_CONFIDENCE = 0.25
 #: A skeleton belongs to a box when their boxes overlap by this much. Detector and pose network draw the same person
 #: with an IoU of 0.8 and more; half of that leaves room for occlusion and keeps neighbours apart.
 MIN_IOU = 0.4
+#: What ViTPose is fed with where neither card nor file says: as its authors trained it.
+SUBJECT_INPUT = InputSpec("pixel_values", (256, 192), scale=1 / 255, mean=IMAGENET_MEAN, std=IMAGENET_STD, resize="box")
+#: Joints below it say nothing about how sure a top-down network is of a person: mmpose's `vis_thr`, by which COCO's
+#: results are scored.
+MIN_JOINT = 0.2
+#: How ViTPose's config.json begins the names of joints that come in pairs.
+_SIDES = {"l": "left_", "r": "right_"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +218,13 @@ class PoseAdapter(ImageNetwork[Poses]):
     SPEC = SPEC
     RESPONSE = PosesAnswer
 
+    @classmethod
+    def reading(cls, description: Description) -> ImageNetwork[Poses]:
+        """A network of one map per joint is asked in another way than one that finds persons."""
+        outputs = description.graph.outputs
+        one_map_each = len(outputs) == 1 and len(outputs[0].shape) == 4
+        return TopDownPoseAdapter(description) if one_map_each else cls(description)
+
     def __init__(self, description: Description) -> None:
         super().__init__(description)
         file, outputs = description.graph.path.name, description.graph.outputs
@@ -246,6 +269,84 @@ class PoseAdapter(ImageNetwork[Poses]):
                 )
             )
         )
+
+
+class TopDownPoseAdapter(ImageNetwork[Poses]):
+    """ViTPose: one map per joint of the person in a box."""
+
+    SPEC = SPEC
+    RESPONSE = PosesAnswer
+
+    def __init__(self, description: Description) -> None:
+        super().__init__(replace(description, input=_top_down(description.input)))
+        file, outputs = description.graph.path.name, description.graph.outputs
+        shape = outputs[0].shape if len(outputs) == 1 else ()
+        if len(shape) != 4 or shape[1] not in (None, len(COCO_KEYPOINTS)):
+            shown = " x ".join("any" if side is None else str(side) for side in shape) or f"{len(outputs)} outputs"
+            raise WeightsInvalid(
+                f"{file} gives {shown}; a pose network of one map per joint gives N x {len(COCO_KEYPOINTS)} x rows x "
+                "columns"
+            )
+        _check_joints(description.class_names, file)
+        self.output = outputs[0].name
+
+    @property
+    def scope(self) -> Scope:
+        return Scope.CROP
+
+    @classmethod
+    def for_one_box(cls, found: PoseResult | None) -> Poses:
+        return PoseAdapter.for_one_box(found)
+
+    def looks_at(self, image: Image, boxes: Sequence[Box]) -> list[Image]:
+        """The picture with each box, since the network sees some of what is around it; the picture without boxes.
+
+        Raises:
+            BadBox: a box outside the picture.
+        """
+        for box in boxes:
+            check_inside(image, box)
+        return [Subject(image.pixels, image.region, box) for box in boxes] or [image]
+
+    def answers(self, results: Sequence[Poses], boxes: Sequence[Box]) -> Sequence[Poses | PoseResult | None]:
+        """The person of each box; None where the network sees none. Without boxes, everybody in the picture."""
+        return [next(iter(poses.persons), None) for poses in results] if boxes else results
+
+    def postprocess(self, outputs: Tensors, images: Sequence[Image]) -> list[Poses]:
+        """(N, 17, rows, columns) to the person of each box, in picture pixels; nobody where no joint is sure enough."""
+        maps = np.asarray(outputs[self.output], dtype=np.float32)
+        if maps.ndim != 4 or maps.shape[:2] != (len(images), len(COCO_KEYPOINTS)) or not np.isfinite(maps).all():
+            raise InferenceFailed(f"{len(images)} persons went in, and an output of {maps.shape} is no map per joint")
+        return [self._decode(joints, maps.shape[2:], image)
+                for joints, image in zip(decode_heatmaps(maps), images, strict=True)]  # fmt: skip
+
+    def _decode(self, joints: Float, grid: tuple[int, ...], image: Image) -> Poses:
+        box = Subject.of_image(image).box
+        points = SubjectView.fit(box, self.input.size).to_picture(joints[:, :2], (grid[0], grid[1]))
+        sure = joints[:, 2][joints[:, 2] >= MIN_JOINT]
+        score = min(float(sure.mean()), 1.0) if sure.size else 0.0
+        if score < MIN_CONFIDENCE:
+            return Poses(())
+        return Poses((_person(np.concatenate([points, joints[:, 2:]], axis=1), box, score),))
+
+
+def _top_down(spec: InputSpec) -> InputSpec:
+    """The input as it was resolved, with what a top-down network is fed with where the model's default stood."""
+    unsaid = {name: getattr(SUBJECT_INPUT, name) for name, origin in spec.origins.items() if origin == "model default"}
+    return replace(spec, **unsaid | {"resize": "box"})
+
+
+def _check_joints(names: Sequence[str], file: str) -> None:
+    """Another set of 17 joints would be taken for COCO's; names that are none, as LABEL_0, say nothing.
+
+    Raises:
+        WeightsInvalid: the file names its joints, and they are others.
+    """
+    told = [re.sub(r"^([lr])_", lambda side: _SIDES[side[1]], name.lower().replace(" ", "_")) for name in names]
+    if len(told) != len(COCO_KEYPOINTS) or told == [f"label_{place}" for place in range(len(told))]:
+        return
+    if told != list(COCO_KEYPOINTS):
+        raise WeightsInvalid(f"{file} has the joints {', '.join(names)[:200]}; known are {', '.join(COCO_KEYPOINTS)}")
 
 
 def _person(keypoints: Float, box: Box, score: float) -> PoseResult:

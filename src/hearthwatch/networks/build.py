@@ -22,8 +22,10 @@ from hearthwatch.networks.resnet import (
     resnet_from_state_dict,
     torchvision_names,
 )
+from hearthwatch.networks.vitpose import VITPOSE_KEYS, vitpose_from_state_dict
 from hearthwatch.networks.weights import Tensors, shown
 from hearthwatch.networks.yolov8 import YOLO_INPUT_SIZE, yolov8_from_state_dict
+from hearthwatch.vision.inputs import IMAGENET_MEAN, IMAGENET_STD
 
 Kind = Literal[
     "clip-text",
@@ -31,6 +33,7 @@ Kind = Literal[
     "depth-anything",
     "osnet",
     "resnet",
+    "vitpose",
     "yolov8-detect",
     "yolov8-pose",
     "yolov8-segment",
@@ -39,7 +42,7 @@ Kind = Literal[
 #: What `build_network` can build, for messages.
 KNOWN = (
     "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's or transformers' names), CLIP with a vision "
-    "transformer and Depth Anything (transformers' names), YOLOv8 detect, pose and segment"
+    "transformer, Depth Anything and ViTPose (transformers' names), YOLOv8 detect, pose and segment"
 )
 
 #: How training on several GPUs prefixes every name.
@@ -110,6 +113,8 @@ def build_network(
         return Network(osnet_from_state_dict(tensors, file=file), OSNET_INPUT_SIZE, 1, "osnet", ("embedding",))
     if DEPTH_ANYTHING_KEY in tensors:
         return _depth_anything(tensors, config, file)
+    if tensors.keys() >= VITPOSE_KEYS:
+        return _vitpose(tensors, config, file)
     if HUGGING_FACE_KEY in tensors:
         tensors = torchvision_names(tensors)
     if _RESNET_KEY in tensors:
@@ -149,6 +154,14 @@ def _depth_anything(tensors: Tensors, config: Mapping[str, Any] | None, file: st
         any_size=True,
         card={"input": {"multiple": module.patch}} | ({"metric": True} if module.kind == "metric" else {}),
     )
+
+
+def _vitpose(tensors: Tensors, config: Mapping[str, Any] | None, file: str) -> Network:
+    module = vitpose_from_state_dict(tensors, config, file=file)
+    size = module.plan.size
+    stated = {"size": size, "scale": 1 / 255, "mean": IMAGENET_MEAN, "std": IMAGENET_STD, "resize": "box",
+              "name": "pixel_values", "interpolation": "linear"}  # fmt: skip
+    return Network(module, size, module.plan.patch, "vitpose", ("heatmaps",), card={"input": stated})
 
 
 def _yolo(tensors: Tensors, yaml: Mapping[str, Any], task: str | None, file: str) -> Network:

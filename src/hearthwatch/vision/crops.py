@@ -32,10 +32,9 @@ def crop(image: Image, box: Box, *, margin: float = 0.0) -> Image:
     Raises:
         BadBox: the box lies outside the image.
     """
-    x0, y0, x_end, y_end = image.region
     # The box itself, not its margin: a box beside the picture shows nothing of what it was drawn around.
-    if min(box.x2, x_end) <= max(box.x1, x0) or min(box.y2, y_end) <= max(box.y1, y0):
-        raise BadBox(f"box {list(box)} lies outside the picture, of which {list(image.region)} is here")
+    check_inside(image, box)
+    x0, y0 = image.region[:2]
     rows, columns = image.pixels.shape[:2]
     sx, sy = columns / image.width, rows / image.height  # below 1 after a reduced-size decode
     wanted = expand_box(box, margin)
@@ -68,6 +67,17 @@ def pad_to_square(image: Image, colour: tuple[int, int, int]) -> Image:
     pixel = max(x2 - x1, y2 - y1) / side
     x1, y1 = x1 - left * pixel, y1 - top * pixel
     return Image(square, (x1, y1, x1 + side * pixel, y1 + side * pixel))
+
+
+def check_inside(image: Image, box: Box) -> None:
+    """Nothing where some of the box is in the image.
+
+    Raises:
+        BadBox: the box lies outside the image.
+    """
+    x0, y0, x_end, y_end = image.region
+    if min(box.x2, x_end) <= max(box.x1, x0) or min(box.y2, y_end) <= max(box.y1, y0):
+        raise BadBox(f"box {list(box)} lies outside the picture, of which {list(image.region)} is here")
 
 
 def _covering(low: float, high: float, size: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Literal
 Layout = Literal["NCHW", "NHWC"]
 Color = Literal["RGB", "BGR"]
 DType = Literal["float32", "uint8"]
-Resize = Literal["squash", "letterbox", "aspect", "crop"]
+Resize = Literal["squash", "letterbox", "aspect", "crop", "box"]
 Interpolation = Literal["linear", "antialias", "bicubic"]
 
 #: Mean and standard deviation of ImageNet in RGB order for values in 0..1 (He et al. 2016 and every torchvision model).
@@ -32,7 +32,8 @@ class InputSpec:
         std: likewise.
         resize: `squash` ignores the aspect; `letterbox` keeps it and pads to the size; `aspect` keeps it and gives each
             picture an input of its own size, as large as fits into `size`, for graphs that take any; `crop` brings the
-            shorter side to the size and takes the middle of the longer one (CLIP's, and transformers').
+            shorter side to the size and takes the middle of the longer one (CLIP's, and transformers'); `box` shows the
+            box that is asked about with some of its surroundings at the aspect of `size` (`vision.subject`).
         interpolation: `linear` looks at 2 x 2 pixels (OpenCV's, what YOLO exporters do); `antialias` widens the filter
             when it shrinks (Pillow's bilinear, what torchvision's transforms do); `bicubic` is Pillow's.
         multiple: with `aspect`, both sides are multiples of it (a vision transformer's patch).

@@ -12,6 +12,7 @@ import PIL.Image
 from hearthwatch.vision.image import Image, UInt8
 from hearthwatch.vision.inputs import InputSpec
 from hearthwatch.vision.letterbox import PAD_GREY, Letterbox
+from hearthwatch.vision.subject import Subject, SubjectView
 
 Array = npt.NDArray[np.generic]
 
@@ -56,6 +57,8 @@ def _placed(image: Image, spec: InputSpec) -> tuple[UInt8, int, int]:
     """The image's pixels at the size that they have in the input, and the top and left that they have there."""
     if spec.resize == "crop":
         return _middle(image, spec), 0, 0
+    if spec.resize == "box":
+        return SubjectView.fit(Subject.of_image(image).box, spec.size).apply(image), 0, 0
     if spec.resize != "letterbox":
         return _squash(image, input_size(image, spec), spec), 0, 0
     letterbox = Letterbox.fit(image.region, spec.size)
