@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
 from hearthwatch.adapter.parity import raw_difference  # noqa: E402
 from hearthwatch.artifacts.checkpoint import read_checkpoint  # noqa: E402
+from hearthwatch.cli.convert import _model_for  # noqa: E402
 from hearthwatch.errors import WeightsInvalid  # noqa: E402
 from hearthwatch.models.pose_estimator import PoseEstimator, TopDownPoseAdapter  # noqa: E402
 from hearthwatch.networks import build_network  # noqa: E402
@@ -25,7 +26,16 @@ from hearthwatch.vision.keypoints import COCO_KEYPOINTS  # noqa: E402
 from hearthwatch.vision.preprocess import to_batch  # noqa: E402
 from hearthwatch.vision.subject import Subject, SubjectView  # noqa: E402
 from small_networks import noise, outputs_of, worst  # noqa: E402
-from small_transformers import POSE_PLAN, Arrays, pose_config, pose_tensors, save_folder, stirred  # noqa: E402
+from small_transformers import (  # noqa: E402
+    POSE_PLAN,
+    Arrays,
+    depth_config,
+    depth_tensors,
+    pose_config,
+    pose_tensors,
+    save_folder,
+    stirred,
+)
 
 #: What config.json and the tensors of usyd-community/vitpose-plus-small say, with one expert.
 SMALL = PosePlan(width=384, layers=12, heads=12, inner=1536, patch=16, grid=(16, 12), joints=17)
@@ -132,6 +142,15 @@ def test_tensors_that_do_not_fit_are_named(key: str, shape: tuple[int, ...] | No
 def test_without_its_config_it_is_refused() -> None:
     with pytest.raises(WeightsInvalid, match=r"ViTPose without its config\.json"):
         build_network(pose_tensors(), file="model.safetensors")
+
+
+def test_a_folder_says_by_its_tensors_which_model_it_serves(tmp_path: Path) -> None:
+    folders = {
+        "pose_estimator": save_folder(tmp_path / "pose", pose_tensors(), pose_config()),
+        "depth_estimator": save_folder(tmp_path / "depth", depth_tensors(), depth_config()),
+    }
+    for name, folder in folders.items():
+        assert _model_for(read_checkpoint(folder), None).SPEC.name == name
 
 
 # ----------------------------------------------------------------------------------------------------- as ONNX, loaded
