@@ -129,13 +129,13 @@ class TestEveryModel:
     def test_with_a_variable(
         self, variable: str, wish: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        (model,) = (name for name, spec in SPECS.items() if variable in spec.path_variables)
+        given = {name for name, spec in SPECS.items() if variable in spec.path_variables}
         monkeypatch.setenv(variable, str(put(tmp_path / "mine.onnx")))
         monkeypatch.setenv("HEARTHWATCH_WEIGHTS", wish)
         chosen = options()
-        self.check_one_given(model, variable, wish, chosen)
+        self.check_given(given, variable, wish, chosen)
         # Another entry point, which knows nothing of that model, chooses the same.
-        alone = next(spec for name, spec in SPECS.items() if name != model)
+        alone = next(spec for name, spec in SPECS.items() if name not in given)
         assert options_from(read_settings(), alone).weights == chosen.weights
 
     @pytest.mark.parametrize("wish", WISHES)
@@ -145,15 +145,16 @@ class TestEveryModel:
     ) -> None:
         monkeypatch.setenv("HEARTHWATCH_WEIGHTS", wish)
         chosen = options({model: put(tmp_path / "mine.onnx")})
-        self.check_one_given(model, "given path", wish, chosen)
+        self.check_given({model}, "given path", wish, chosen)
 
-    def check_one_given(self, model: str, origin: str, wish: str, chosen: LoadOptions) -> None:
-        """The named file wins for its model; others use samples only where that was asked for, and then it is said."""
+    def check_given(self, given: set[str], origin: str, wish: str, chosen: LoadOptions) -> None:
+        """The named file wins for its models; others use samples only where that was asked for, and it is said."""
         assert chosen.weights == ("sample" if wish == "sample" else "real")
-        assert how(model, chosen) == origin
-        for other in set(OWN) - {model, WITHOUT}:
+        for other in set(OWN) - given - {WITHOUT}:
             assert how(other, chosen) == (SAMPLE if wish == "sample" else "nowhere")
-        assert (model in " ".join(chosen.remarks())) is (wish == "sample")
+        for model in given:
+            assert how(model, chosen) == origin
+            assert (model in " ".join(chosen.remarks())) is (wish == "sample")
 
 
 class TestWhenNobodySays:
@@ -250,6 +251,9 @@ def test_no_run_mixes_sample_weights_with_others_in_silence(
             patch.setenv(SPECS[model].path_variables[0], str(mine))
         patch.setenv("HEARTHWATCH_WEIGHTS", wish)
         chosen = options(dict.fromkeys(sorted(paths), mine))
+    named = {
+        name for name, spec in SPECS.items() if {SPECS[m].path_variables[0] for m in variables} & {*spec.path_variables}
+    }
     found = {model: how(model, chosen) for model in OWN}
     sampled = {model for model, origin in found.items() if origin == SAMPLE}
     others = {model for model, origin in found.items() if origin not in {SAMPLE, "nowhere", "no sample"}}
@@ -257,9 +261,9 @@ def test_no_run_mixes_sample_weights_with_others_in_silence(
         assert not sampled
     if sampled:
         assert chosen.remarks()[0] == SENTENCE
-        assert others == variables | paths
+        assert others == named | paths
         assert all(f"{model} (" in chosen.remarks()[1] for model in others)
-    for model in variables | paths:
+    for model in named | paths:
         assert found[model] not in {SAMPLE, "nowhere", "no sample"}
     assert {model for model in OWN if chosen.uses_sample(SPECS[model])} >= sampled
 
