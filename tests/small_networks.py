@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 from hearthwatch.networks import Network, build_network  # noqa: E402
 from hearthwatch.networks.osnet import create_osnet_x0_25  # noqa: E402
 from hearthwatch.networks.resnet import create_resnet  # noqa: E402
+from hearthwatch.networks.vit import ViT, ViTPlan  # noqa: E402
 from hearthwatch.networks.yolov8 import YOLOv8  # noqa: E402
 from hearthwatch.networks.yolov8_plan import read_plan  # noqa: E402
 from hearthwatch.runtimes.base import Engine, LoadRequest  # noqa: E402
@@ -114,7 +115,9 @@ def small_networks() -> dict[str, Callable[[], Network]]:
         plan = plan_of(head, classes=3)
         return build_network(yolo_tensors(plan), yaml=plan, task=task, file="test.pt")
 
+    plan, config = ViTPlan(5, width=32, layers=2, heads=4, inner=48, grid=(4, 6)), {"num_attention_heads": 4}
     return {
+        "vit": lambda: build_network(seeded(ViT(plan)), config=config | {"image_size": [64, 96]}, file="a folder"),
         "depth-anything": lambda: build_network(depth_tensors(), config=depth_config(), file="a folder"),
         "osnet": lambda: build_network(seeded(create_osnet_x0_25()), file="osnet.pth"),
         "resnet": lambda: build_network(seeded(create_resnet(18, 2)), file="resnet.pth"),
@@ -129,6 +132,7 @@ def small_networks() -> dict[str, Callable[[], Network]]:
 
 #: For an input of 64 x 96: 8 x 12 + 4 x 6 + 2 x 3 anchors.
 SHAPES: dict[str, list[tuple[int, ...]]] = {
+    "vit": [(5,)],
     "depth-anything": [(64, 96)],
     "osnet": [(512,)],
     "resnet": [(2,)],

@@ -22,6 +22,7 @@ from hearthwatch.networks.resnet import (
     resnet_from_state_dict,
     torchvision_names,
 )
+from hearthwatch.networks.vit import VIT_KEY, vit_from_state_dict
 from hearthwatch.networks.vitpose import VITPOSE_KEYS, vitpose_from_state_dict
 from hearthwatch.networks.weights import Tensors, shown
 from hearthwatch.networks.yolov8 import YOLO_INPUT_SIZE, yolov8_from_state_dict
@@ -33,6 +34,7 @@ Kind = Literal[
     "depth-anything",
     "osnet",
     "resnet",
+    "vit",
     "vitpose",
     "yolov8-detect",
     "yolov8-pose",
@@ -42,7 +44,7 @@ Kind = Literal[
 #: What `build_network` can build, for messages.
 KNOWN = (
     "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's or transformers' names), CLIP with a vision "
-    "transformer, Depth Anything and ViTPose (transformers' names), YOLOv8 detect, pose and segment"
+    "transformer, Depth Anything, ViT and ViTPose (transformers' names), YOLOv8 detect, pose and segment"
 )
 
 #: How training on several GPUs prefixes every name.
@@ -107,14 +109,10 @@ def build_network(
         tensors = {key.removeprefix(_PARALLEL): array for key, array in tensors.items()}
     if yaml is not None:
         return _yolo(tensors, yaml, task, file)
-    if VISION_KEY in tensors or TEXT_KEY in tensors:
-        return _clip(tensors, config, tower or ("vision" if VISION_KEY in tensors else "text"), file)
+    if (transformer := _transformer(tensors, config, tower, file)) is not None:
+        return transformer
     if _OSNET_KEY in tensors or any(".IN." in key for key in tensors):
         return Network(osnet_from_state_dict(tensors, file=file), OSNET_INPUT_SIZE, 1, "osnet", ("embedding",))
-    if DEPTH_ANYTHING_KEY in tensors:
-        return _depth_anything(tensors, config, file)
-    if tensors.keys() >= VITPOSE_KEYS:
-        return _vitpose(tensors, config, file)
     if HUGGING_FACE_KEY in tensors:
         tensors = torchvision_names(tensors)
     if _RESNET_KEY in tensors:
@@ -126,6 +124,20 @@ def build_network(
         )
     seen = f"its tensors are {shown(list(tensors))}" if tensors else "it has no tensors"
     raise WeightsInvalid(f"{file} is no network that is built here: {seen}; known are {KNOWN}")
+
+
+def _transformer(tensors: Tensors, config: Mapping[str, Any] | None, tower: str, file: str) -> Network | None:
+    """A vision transformer under transformers' names; None where the tensors are of none."""
+    if VISION_KEY in tensors or TEXT_KEY in tensors:
+        return _clip(tensors, config, tower or ("vision" if VISION_KEY in tensors else "text"), file)
+    if DEPTH_ANYTHING_KEY in tensors:
+        return _depth_anything(tensors, config, file)
+    if tensors.keys() >= VITPOSE_KEYS:
+        return _vitpose(tensors, config, file)
+    if VIT_KEY in tensors:
+        vit = vit_from_state_dict(tensors, config, file=file)
+        return Network(vit, vit.plan.input_size, vit.plan.patch, "vit", ("logits",))
+    return None
 
 
 def _clip(tensors: Tensors, config: Mapping[str, Any] | None, tower: str, file: str) -> Network:
