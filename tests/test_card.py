@@ -32,6 +32,7 @@ COMPLETE: dict[str, Any] = {
         "resize": "letterbox",
         "interpolation": "antialias",
         "multiple": 14,
+        "crop_share": 0.875,
     },
     "outputs": {"age": {"name": "age_conv3", "scale": 100.0}, "sex": {"name": "p", "kind": "logits", "classes": ["a"]}},
     "head": "yunet",

@@ -163,6 +163,11 @@ class TestRulesInAModelsDirectory:
         found = look(tmp_path)
         assert (found.path, found.kind) == (tmp_path / "yolov8n-pose", "checkpoint")
 
+    def test_weights_with_the_names_of_their_classes_are_one_as_well(self, tmp_path: Path) -> None:
+        put(tmp_path / "yolov8n-pose", "classes.txt", "pytorch_model.bin")
+        found = look(tmp_path)
+        assert (found.path, found.kind) == (tmp_path / "yolov8n-pose", "checkpoint")
+
     def test_an_onnx_file_comes_before_a_checkpoint(self, tmp_path: Path) -> None:
         put(tmp_path / "yolov8n-pose", "weights/best.pt", "model.onnx")
         assert look(tmp_path).path.name == "model.onnx"

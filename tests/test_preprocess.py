@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthwatch.vision.image import Image, UInt8
@@ -208,3 +208,39 @@ def test_bicubic_is_pillows_whether_it_shrinks_or_enlarges(shape: tuple[int, int
     height, width = batch.shape[1:3]
     reference = PIL.Image.fromarray(scene).resize((width, height), PIL.Image.Resampling.BICUBIC)
     assert np.array_equal(batch[0], np.asarray(reference))
+
+
+MIDDLE = InputSpec("x", (224, 224), layout="NHWC", dtype="uint8", resize="crop", interpolation="bicubic")
+
+
+@pytest.mark.parametrize(("crop_share", "whole"), [(1.0, 224), (0.875, 256), (0.95, 235)])
+@pytest.mark.parametrize("shape", [(480, 640), (640, 481), (224, 224), (100, 101), (37, 500)], ids=str)
+def test_crop_takes_the_middle_of_the_picture_at_its_own_aspect(
+    shape: tuple[int, int], crop_share: float, whole: int
+) -> None:
+    scene = pixels(7, *shape)
+    batch = to_batch([Image.of(scene)], replace(MIDDLE, crop_share=crop_share))
+    tall, wide = whole * shape[0] // min(shape), whole * shape[1] // min(shape)
+    resized = np.asarray(PIL.Image.fromarray(scene).resize((wide, tall), PIL.Image.Resampling.BICUBIC))
+    top, left = (tall - 224) // 2, (wide - 224) // 2
+    difference = np.abs(batch[0].astype(int) - resized[top : top + 224, left : left + 224])
+    # The order of rows and columns differs, and rounding between them with it.
+    assert difference.mean() < 0.05
+    assert np.percentile(difference, 99.9) <= 1
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "antialias", "bicubic"])
+@pytest.mark.parametrize("shape", [(1, 64000), (3000, 1), (1, 17)], ids=str)
+def test_the_middle_of_a_line_is_cut_before_it_grows(shape: tuple[int, int], interpolation: Interpolation) -> None:
+    shade = np.linspace(0, 255, max(shape)).astype(np.uint8)
+    scene = np.repeat(shade.reshape(*shape, 1), 3, axis=2)
+    batch = to_batch([Image.of(scene)], replace(MIDDLE, interpolation=interpolation, crop_share=0.875))
+    assert batch.shape == (1, 224, 224, 3)
+    assert np.abs(batch.astype(int) - 127).max() <= 16
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 300), st.integers(1, 300), st.floats(0.5, 1), st.sampled_from([(99, 99), (30, 50), (50, 30)]))
+def test_crop_always_fills_its_size(height: int, width: int, crop_share: float, size: tuple[int, int]) -> None:
+    spec = replace(MIDDLE, size=size, crop_share=crop_share, interpolation="linear")
+    assert to_batch([Image.of(np.zeros((height, width, 3), np.uint8))], spec).shape == (1, *size, 3)

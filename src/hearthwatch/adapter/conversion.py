@@ -28,10 +28,11 @@ from hearthwatch.adapter.spec import Spec
 from hearthwatch.adapter.towers import preprocessing_beside, tower_facts, vocabulary_of
 from hearthwatch.artifacts.card import Card, read_card
 from hearthwatch.artifacts.checkpoint import DEFAULT_LIMITS, Checkpoint, read_checkpoint
-from hearthwatch.artifacts.description import CARD_KEY, PREPROCESSOR_FILE
+from hearthwatch.artifacts.description import CARD_KEY
 from hearthwatch.artifacts.graph import write_metadata
-from hearthwatch.artifacts.hugging_face import CONFIG
+from hearthwatch.artifacts.hugging_face import CLASSES, CONFIG
 from hearthwatch.artifacts.lockfile import exclusive
+from hearthwatch.artifacts.preprocessor import PREPROCESSOR_FILE
 from hearthwatch.artifacts.tokens import MERGES_FILE, VOCABULARY_FILE
 from hearthwatch.artifacts.workplace import workplace
 from hearthwatch.errors import LoadFailed, WeightsInvalid
@@ -41,9 +42,9 @@ from hearthwatch.vision.image import Image
 from hearthwatch.vision.inputs import InputSpec
 
 #: Part of the cache's key: raise it when the export or the card changes.
-CONVERTER_VERSION = 2
+CONVERTER_VERSION = 3
 #: Files beside a single checkpoint that change what it becomes.
-_BESIDE = (CONFIG, PREPROCESSOR_FILE, VOCABULARY_FILE, MERGES_FILE)
+_BESIDE = (CONFIG, CLASSES, PREPROCESSOR_FILE, VOCABULARY_FILE, MERGES_FILE)
 _log = logging.getLogger(__name__)
 
 
@@ -215,11 +216,10 @@ def _input(checkpoint: Checkpoint, given: Card, spec: Spec, built: Mapping[str, 
         "name": default.name, "size": checkpoint.image_size or default.size, "layout": default.layout,
         "color": default.color, "dtype": default.dtype, "scale": default.scale, "mean": default.mean,
         "std": default.std, "resize": default.resize, "interpolation": default.interpolation,
-        "multiple": default.multiple,
+        "multiple": default.multiple, "crop_share": default.crop_share,
     }  # fmt: skip
-    beside = preprocessing_beside(checkpoint) if spec.tower else {}
     stated = {} if given.input is None else given.input.model_dump(exclude_none=True)
-    return facts | dict(built) | beside | stated
+    return facts | dict(built) | preprocessing_beside(checkpoint) | stated
 
 
 def build(checkpoint: Checkpoint, tower: str = "") -> Any:

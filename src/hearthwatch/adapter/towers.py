@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hearthwatch.artifacts.checkpoint import Checkpoint
-from hearthwatch.artifacts.description import PREPROCESSOR_FILE, read_preprocessor
+from hearthwatch.artifacts.preprocessor import PREPROCESSOR_FILE, read_preprocessor
 from hearthwatch.artifacts.tokens import (
     MERGES_FILE,
     MERGES_KEY,

@@ -52,6 +52,7 @@ class CardInput(_Part):
     resize: Resize | None = None
     interpolation: Interpolation | None = None
     multiple: int | None = Field(default=None, ge=1, le=MAX_SIDE_PX)
+    crop_share: float | None = Field(default=None, ge=0.5, le=1)
 
     @field_validator("size")
     @classmethod

@@ -14,10 +14,11 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, Literal
 
-from hearthwatch.artifacts.card import MAX_CLASS_INDEX, MAX_SIDE_PX
+from hearthwatch.artifacts.card import MAX_SIDE_PX
 from hearthwatch.artifacts.elements import Array, digest_of
 from hearthwatch.artifacts.hugging_face import is_hugging_face, read_hugging_face
 from hearthwatch.artifacts.inert import Record, shown
+from hearthwatch.artifacts.labels import class_names, labels_of
 from hearthwatch.artifacts.limits import DEFAULT_LIMITS, CheckpointLimits
 from hearthwatch.artifacts.pickled_model import PickledModel, is_module, take_apart, to_plain
 from hearthwatch.artifacts.state_dict import state_dict_of
@@ -56,7 +57,7 @@ class Checkpoint:
         tensors: by the names of torch's `state_dict()`, without `module.`; writable, in the file's own type, bfloat16
             as float32. Tensors that share memory in the file may share it here.
         yaml: the architecture's description, Ultralytics only.
-        names: of the classes, by index; empty where the file names none.
+        names: of the classes, by index; empty where neither the file nor what lies beside it names any.
         task: `detect`, `segment`, `pose`, `classify` or `obb`; Ultralytics only.
         stride: the coarsest stride of the heads in pixels; Ultralytics only.
         image_size: (height, width) of the network's input in pixels.
@@ -132,7 +133,7 @@ def _from_torch(path: Path, stream: BufferedReader, limits: CheckpointLimits) ->
         digest_of([stream]),
         file.arrays(model.tensors),
         yaml=_mapping(model.attributes.get("yaml")),
-        names=_class_names(model.attributes.get("names"), file.where),
+        names=class_names(model.attributes.get("names"), file.where),
         task=_task(model, trained),
         stride=_stride(file, model),
         image_size=_image_size(model.attributes.get("args"), file.where) or _image_size(trained, file.where),
@@ -152,18 +153,6 @@ def _find_model(root: Any) -> tuple[str, Record] | None:
 
 def _mapping(value: Any) -> Mapping[str, Any] | None:
     return value if isinstance(value, dict) else None
-
-
-def _class_names(names: Any, where: str) -> tuple[str, ...]:
-    """Class names from a list, or from a dictionary by index; the index may be text, as JSON has no other keys."""
-    if names is None:
-        return ()
-    if isinstance(names, dict):
-        by_index = {str(key): name for key, name in names.items()}
-        names = [by_index.get(str(index)) for index in range(len(by_index))]
-    if not isinstance(names, list) or len(names) > MAX_CLASS_INDEX or not all(isinstance(name, str) for name in names):
-        raise WeightsInvalid(f"{where} has class names that are not one text for each index from 0 on")
-    return tuple(names)
 
 
 def _task(model: PickledModel, trained: Any) -> str | None:
@@ -211,7 +200,7 @@ def _from_hugging_face(path: Path, limits: CheckpointLimits) -> Checkpoint:
         "hugging_face",
         files.digest,
         files.tensors,
-        names=_class_names(config.get("id2label"), str(path)),
+        names=labels_of(config, str(path), files.classes),
         image_size=next(filter(None, (_image_size(part, str(path)) for part in parts)), None),
         config=files.config,
         facts={"files": files.files, "metadata": files.metadata},

@@ -16,8 +16,11 @@ from typing import Any, Literal
 import orjson
 from pydantic import ValidationError
 
-from hearthwatch.artifacts.card import MAX_CARD_BYTES, MAX_SIDE_PX, Card, CardInput, first_problem, read_card
+from hearthwatch.artifacts.card import MAX_CARD_BYTES, MAX_SIDE_PX, Card, first_problem, read_card
 from hearthwatch.artifacts.graph import Graph, TensorInfo, read_graph
+from hearthwatch.artifacts.hugging_face import CONFIG
+from hearthwatch.artifacts.labels import read_labels
+from hearthwatch.artifacts.preprocessor import PREPROCESSOR_FILE, read_preprocessor
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.vision.inputs import InputSpec
 
@@ -27,7 +30,6 @@ WeightsOrigin = Literal["real", "sample", "custom"]
 CARD_KEY = "hearthwatch.card"
 #: Objects365 has 365 classes, ImageNet-21k 21,843; class names longer than this are not names.
 MAX_NAMES_TEXT = 2_000_000
-PREPROCESSOR_FILE = "preprocessor_config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ def describe(
         WeightsInvalid: the graph or the card is refused, or the card contradicts the graph.
     """
     graph = read_graph(path)
+    # Exporters put graphs into a folder `onnx`, and what Hugging Face's files say above it.
+    folder = path.parent.parent if path.parent.name == "onnx" else path.parent
     card_path = path.with_suffix(".json")
     card = read_card(card_path) if card_path.is_file() else None
     embedded = embedded_card(path, graph.metadata.get(CARD_KEY))
@@ -74,7 +78,7 @@ def describe(
         ("card", _stated(card)),
         ("metadata", _stated(embedded)),
         ("metadata", _image_size(graph.metadata)),
-        ("preprocessor", read_preprocessor(path.parent / PREPROCESSOR_FILE)),
+        ("preprocessor", read_preprocessor(folder / PREPROCESSOR_FILE)),
     ]
     named = next((source["name"] for _, source in sources if source.get("name")), default.name)
     sources.append(("graph", _from_graph(graph, named)))
@@ -82,14 +86,14 @@ def describe(
     spec = _fixed(path, spec, graph)
     _check_against_graph(path, spec, graph)
     merged = card or embedded or Card()
-    if merged.metric is None and _is_metric(path.parent):
+    if merged.metric is None and _is_metric(folder):
         merged = merged.model_copy(update={"metric": True})
     conflicts.extend(f"card: {key!r} is no field of a card and has no effect" for key in merged.unknown)
     return Description(
         graph=graph,
         card=merged,
         input=spec,
-        class_names=merged.names or _class_names(path, graph.metadata),
+        class_names=merged.names or _class_names(path, graph.metadata) or read_labels(folder / CONFIG),
         weights=merged.weights or weights,
         conflicts=tuple(conflicts),
     )
@@ -142,49 +146,12 @@ def _image_size(metadata: Mapping[str, str]) -> dict[str, Any]:
     return {}
 
 
-def read_preprocessor(path: Path) -> dict[str, Any]:
-    """The fields of a Hugging Face `preprocessor_config.json` that an `InputSpec` has; none where there is no file.
-
-    Raises:
-        WeightsInvalid: it is none, or says what no card may say.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        config = orjson.loads(path.read_bytes())
-        stated: dict[str, Any] = {}
-        if isinstance(size := config.get("size"), dict) and {"height", "width"} <= size.keys():
-            stated["size"] = (size["height"], size["width"])
-        if config.get("do_rescale", True) and "rescale_factor" in config:
-            stated["scale"] = config["rescale_factor"]
-        if config.get("do_normalize", True) and {"image_mean", "image_std"} <= config.keys():
-            stated["mean"], stated["std"] = config["image_mean"], config["image_std"]
-        if config.get("keep_aspect_ratio"):
-            stated["resize"], stated["multiple"] = "aspect", config.get("ensure_multiple_of", 1)
-        if config.get("do_center_crop") and (side := _cropped_side(config)) is not None:
-            stated["resize"], stated["size"] = "crop", (side, side)
-        # What a card may not say (a std of 0, a side of a million pixels), this file may not either.
-        return CardInput.model_validate(stated).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        raise WeightsInvalid(f"{path}: {first_problem(error)}") from error
-    except (orjson.JSONDecodeError, AttributeError, OSError) as error:
-        raise WeightsInvalid(f"{path} is not a preprocessor file: {error}") from error
-
-
-def _cropped_side(config: Mapping[str, Any]) -> int | None:
-    """CLIP's way: the shorter side to the size, then the square in the middle. None where the two sizes differ."""
-    size, middle = config.get("size"), config.get("crop_size")
-    shortest = size.get("shortest_edge") if isinstance(size, dict) else size
-    sides = {middle.get("height"), middle.get("width")} if isinstance(middle, dict) else {middle}
-    return shortest if isinstance(shortest, int) and sides == {shortest} else None
-
-
 def _is_metric(folder: Path) -> bool:
     """Whether the Hugging Face folder that an export lies in is of a depth network that answers in metres.
 
     Its graph looks like that of the relative one, whose large values are near: taken for it, near would be far.
     """
-    path = (folder.parent if folder.name == "onnx" else folder) / "config.json"
+    path = folder / CONFIG
     try:
         if not path.is_file() or path.stat().st_size > MAX_CARD_BYTES:
             return False

@@ -1,5 +1,6 @@
 """Folders in Hugging Face's layout: config.json, and the weights in one file or in shards.
 
+Where a folder has no config.json, the names of the classes may stand in classes.txt, one a line.
 `model.safetensors` or its index come first, then `pytorch_model.bin` or its index, which are read as every other torch
 file: without running them. Nothing in a folder is executed; `*.py` files are not looked at.
 """
@@ -24,6 +25,7 @@ from hearthwatch.artifacts.state_dict import read_state_dict
 from hearthwatch.errors import WeightsInvalid
 
 CONFIG = "config.json"
+CLASSES = "classes.txt"
 SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
 INDEX_SUFFIX = ".index.json"
 #: Networks of hundreds of GB have fewer.
@@ -37,6 +39,7 @@ class HuggingFaceFiles:
     Attributes:
         tensors: by name.
         config: config.json; None where there is none.
+        classes: the lines of classes.txt; empty where there is none.
         files: the names of the files that were read, weights first.
         digest: of these files, in this order.
         metadata: of the safetensors files.
@@ -44,16 +47,17 @@ class HuggingFaceFiles:
 
     tensors: Mapping[str, Array]
     config: Mapping[str, Any] | None
+    classes: tuple[str, ...]
     files: tuple[str, ...]
     digest: str
     metadata: Mapping[str, str]
 
 
 def is_hugging_face(path: Path) -> bool:
-    """Whether a path is read by this module: a folder, a safetensors file, or a `pytorch_model.bin` with its config."""
+    """Whether a path is read by this module: a folder, a safetensors file, or a described `pytorch_model.bin`."""
     if path.is_dir() or path.suffix == ".safetensors":
         return True
-    return path.name == "pytorch_model.bin" and (path.parent / CONFIG).is_file()
+    return path.name == "pytorch_model.bin" and any((path.parent / name).is_file() for name in (CONFIG, CLASSES))
 
 
 def read_hugging_face(path: Path, limits: CheckpointLimits) -> HuggingFaceFiles:
@@ -61,18 +65,20 @@ def read_hugging_face(path: Path, limits: CheckpointLimits) -> HuggingFaceFiles:
 
     Raises:
         WeightsInvalid: no weights, a shard that is missing, outside the folder or contradicts the index, a config that
-            is no JSON object, or what `read_safetensors` and `read_state_dict` refuse.
+            is no JSON object, class names that are no text, or what `read_safetensors` and `read_state_dict` refuse.
     """
     named = not path.is_dir()
     folder = path.parent if named else path
     # What was named is read or refused, never replaced by other weights that lie beside it.
     names, index = ([path.name], None) if named else _weight_files(folder, limits)
-    has_config = (folder / CONFIG).exists()
-    files = [*names, CONFIG] if has_config else names
+    beside = [name for name in (CONFIG, CLASSES) if (folder / name).exists()]
+    files = [*names, *beside]
     with ExitStack() as stack:
         opened = [(name, stack.enter_context(_open(folder, name, given=named and name == path.name))) for name in files]
         _check_size(folder, [stream for _, stream in opened], limits)
-        config = _read_json(folder / CONFIG, opened[-1][1], limits) if has_config else None
+        facts = dict(opened[len(names) :])
+        config = _read_json(folder / CONFIG, facts[CONFIG], limits) if CONFIG in facts else None
+        classes = _read_lines(folder / CLASSES, facts[CLASSES], limits) if CLASSES in facts else ()
         tensors: dict[str, Array] = {}
         metadata: dict[str, str] = {}
         for name, stream in opened[: len(names)]:
@@ -82,7 +88,9 @@ def read_hugging_face(path: Path, limits: CheckpointLimits) -> HuggingFaceFiles:
             metadata |= said
         if index is not None and set(index) != set(tensors):
             raise WeightsInvalid(f"{folder} lists tensors in its index that its files do not have")
-        return HuggingFaceFiles(tensors, config, tuple(files), digest_of([stream for _, stream in opened]), metadata)
+        return HuggingFaceFiles(
+            tensors, config, classes, tuple(files), digest_of([stream for _, stream in opened]), metadata
+        )
 
 
 def _weight_files(folder: Path, limits: CheckpointLimits) -> tuple[list[str], Mapping[str, str] | None]:
@@ -141,13 +149,26 @@ def _size(stream: BufferedReader) -> int:
     return stream.seek(0, 2)
 
 
-def _read_json(path: Path, stream: BufferedReader, limits: CheckpointLimits) -> Mapping[str, Any]:
+def _read_text(path: Path, stream: BufferedReader, limits: CheckpointLimits) -> bytes:
     size = _size(stream)
     if size > limits.json_bytes:
         raise WeightsInvalid(f"{path} has {size} bytes; allowed {limits.json_bytes}")
     stream.seek(0)
+    return stream.read()
+
+
+def _read_lines(path: Path, stream: BufferedReader, limits: CheckpointLimits) -> tuple[str, ...]:
+    """Lines without the space around them, nor the empty ones at the end."""
     try:
-        content = orjson.loads(stream.read())
+        text = _read_text(path, stream, limits).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise WeightsInvalid(f"{path} is no text: {error}") from error
+    return tuple(line.strip() for line in text.rstrip().splitlines())
+
+
+def _read_json(path: Path, stream: BufferedReader, limits: CheckpointLimits) -> Mapping[str, Any]:
+    try:
+        content = orjson.loads(_read_text(path, stream, limits))
     except orjson.JSONDecodeError as error:
         raise WeightsInvalid(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):

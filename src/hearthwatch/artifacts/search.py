@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hearthwatch.artifacts.catalog import FOLDERS, default_entry, entries_for, model_names
 from hearthwatch.artifacts.declaration import declared_by_card, declared_by_metadata
+from hearthwatch.artifacts.hugging_face import CLASSES, CONFIG
 from hearthwatch.errors import WeightsAmbiguous
 
 #: Weight files by their extension, the preferred first.
@@ -151,7 +152,7 @@ def describe_places(query: WeightsQuery, places: list[Path], own: list[Path], or
             continue
         names = list(query.files)
         if place in own:
-            names += [*_layouts(query, place), "config.json with *.safetensors"]
+            names += [*_layouts(query, place), f"{CONFIG} or {CLASSES} with *.safetensors or pytorch_model.bin"]
         told.append(f"{name} (a card or metadata with model {query.model}, or {', '.join(dict.fromkeys(names))})")
     return told
 
@@ -195,7 +196,8 @@ def _by_layout(query: WeightsQuery, own: list[Path]) -> Iterator[Candidate]:
         for name in _layouts(query, place):
             if _is_file(place / name) and _may_serve(query, place / name):
                 yield Candidate(place / name, f"laid out as {name}")
-        if _is_file(place / "config.json") and any(_hugging_face_weights(place)):
+        described = any(_is_file(place / name) for name in (CONFIG, CLASSES))
+        if described and any(_hugging_face_weights(place)):
             yield Candidate(place, "a Hugging Face checkpoint")
 
 

@@ -37,6 +37,7 @@ class InputSpec:
         interpolation: `linear` looks at 2 x 2 pixels (OpenCV's, what YOLO exporters do); `antialias` widens the filter
             when it shrinks (Pillow's bilinear, what torchvision's transforms do); `bicubic` is Pillow's.
         multiple: with `aspect`, both sides are multiples of it (a vision transformer's patch).
+        crop_share: with `crop`, the share of the shorter side that is taken too; 0.875 cuts a sixteenth off every side.
         origins: field name to where its value came from (explicit, card, metadata, preprocessor, model default).
     """
 
@@ -51,4 +52,5 @@ class InputSpec:
     resize: Resize = "squash"
     interpolation: Interpolation = "linear"
     multiple: int = 1
+    crop_share: float = 1.0
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)

@@ -97,11 +97,12 @@ def _middle(image: Image, spec: InputSpec) -> UInt8:
     """
     height, width = spec.size
     rows, columns = image.pixels.shape[:2]
+    high, broad = int(height / spec.crop_share), int(width / spec.crop_share)
     # In whole numbers: a ratio could round below the side that it should reach.
-    if rows * width > columns * height:
-        tall, wide = rows * width // columns, width
+    if rows * broad > columns * high:
+        tall, wide = rows * broad // columns, broad
     else:
-        tall, wide = height, columns * height // rows
+        tall, wide = high, columns * high // rows
     top, left = (tall - height) // 2, (wide - width) // 2
     y, x = rows / tall, columns / wide
     box = (left * x, top * y, (left + width) * x, (top + height) * y)
