@@ -21,10 +21,11 @@ from pydantic import Field
 from hearthwatch.adapter import wire
 from hearthwatch.adapter.agreement import Agreement
 from hearthwatch.adapter.base import ImageNetwork, Tensors
+from hearthwatch.adapter.class_output import ClassOutput
 from hearthwatch.adapter.facade import Model
 from hearthwatch.adapter.spec import Priority, Scope, Spec
 from hearthwatch.artifacts.description import Description
-from hearthwatch.errors import InferenceFailed, WeightsInvalid
+from hearthwatch.errors import WeightsInvalid
 from hearthwatch.vision.decode import PictureLike
 from hearthwatch.vision.image import Float, Image
 from hearthwatch.vision.inputs import IMAGENET_MEAN, IMAGENET_STD, InputSpec
@@ -120,26 +121,12 @@ class PetAdapter(ImageNetwork[PetClassificationResult]):
 
     def __init__(self, description: Description) -> None:
         super().__init__(description)
-        file, card, outputs = description.graph.path.name, description.card, description.graph.outputs
-        role = next((role for role in ("probabilities", "logits") if role in card.outputs), None)
-        self.output = card.outputs[role].name if role else (outputs[0].name if outputs else "")
-        self.is_logits = (card.outputs[role].kind or role) == "logits" if role else True
-        self.scale = (card.outputs[role].scale or 1.0) if role else 1.0
-        tensor = next((t for t in outputs if t.name == self.output), None)
-        if tensor is None or tensor.shape[-1:] in ((), (None,)):
-            raise WeightsInvalid(f"{file} is no classifier: its output {self.output!r} has no known number of classes")
-        self.classes = int(tensor.shape[-1] or 0)
-        self.names = description.class_names
-        if self.names and len(self.names) != self.classes:
-            raise WeightsInvalid(f"{file} names {len(self.names)} classes, and its output has {self.classes}")
-        self.animals = _animals(description, self.classes)
+        self.output = ClassOutput.of(description, "probabilities", "logits")
+        self.animals = _animals(description, self.output.classes)
 
     def postprocess(self, outputs: Tensors, images: Sequence[Image]) -> list[PetClassificationResult]:
         """(N, classes) to N animals."""
-        raw = np.asarray(outputs[self.output], np.float32).reshape(len(images), -1) * np.float32(self.scale)
-        if raw.shape[1] != self.classes or not np.isfinite(raw).all():
-            raise InferenceFailed(f"{len(images)} crops gave {raw.shape[1]} scores each, or some that are no numbers")
-        return [self._judge(row) for row in (_softmax(raw) if self.is_logits else _normalised(raw))]
+        return [self._judge(row) for row in self.output.probabilities(outputs, len(images))]
 
     def _judge(self, probabilities: Float) -> PetClassificationResult:
         masses = [float(probabilities[list(self.animals[animal])].sum()) for animal in ANIMALS]
@@ -159,9 +146,9 @@ class PetAdapter(ImageNetwork[PetClassificationResult]):
     def _breed(self, probabilities: Float, animal: PetType) -> str:
         classes = self.animals[animal]
         # One class for all cats names no breed.
-        if len(classes) < 2 or not self.names:
+        if len(classes) < 2 or not self.output.names:
             return UNKNOWN_BREED
-        return self.names[max(classes, key=lambda index: float(probabilities[index]))]
+        return self.output.names[max(classes, key=lambda index: float(probabilities[index]))]
 
 
 def _animals(description: Description, classes: int) -> Mapping[str, tuple[int, ...]]:
@@ -187,19 +174,6 @@ def _named(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Where classes are called cat and dog; empty where one of them is not."""
     folded = [name.strip().lower().removesuffix("s") for name in names]
     return {animal: (folded.index(animal),) for animal in ANIMALS} if set(ANIMALS) <= set(folded) else {}
-
-
-def _softmax(logits: Float) -> Float:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
-
-
-def _normalised(probabilities: Float) -> Float:
-    """To a sum of 1: eight bits a class lose a few per cent of it."""
-    positive = np.clip(probabilities, 0, None)
-    total = positive.sum(axis=1, keepdims=True)
-    shares: Float = np.divide(positive, total, out=np.zeros_like(positive), where=total > 0)
-    return shares
 
 
 class PetClassifier(Model[PetClassificationResult]):
