@@ -7,7 +7,7 @@ easy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,3 +52,13 @@ def same_boxes(reference: Float, candidate: Float) -> float | None:
 def same_direction(reference: Float, candidate: Float) -> float:
     """Cosine of two unit vectors."""
     return float(np.dot(reference, candidate))
+
+
+def same_scores(reference: Mapping[str, float], candidate: Mapping[str, float]) -> float:
+    """1 minus the largest difference of a class's score (0..1); a class that only one of them names counts as 0 there.
+
+    A likeliest class that changes between two that are almost equally likely is no disagreement.
+    """
+    names = sorted(reference.keys() | candidate.keys())
+    first, second = (np.array([scores.get(name, 0.0) for name in names]) for scores in (reference, candidate))
+    return float(1.0 - np.abs(first - second).max(initial=0.0))
