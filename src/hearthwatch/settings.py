@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     probe: bool = Field(default=True, validation_alias="HEARTHWATCH_PROBE")
     clip_max_texts: int = Field(default=100, ge=1, le=10_000, validation_alias="CLIP_MAX_BATCH_TEXTS_SIZE")
     hf_home_variable: Path | None = Field(default=None, validation_alias="HF_HOME")
+    demographics_enabled: bool = Field(default=True, validation_alias="DEMOGRAPHICS_ENABLED")
 
     @property
     def models_dir(self) -> Path:
@@ -143,6 +144,11 @@ class Settings(BaseSettings):
     def preload(self) -> tuple[str, ...]:
         """Models to load at start."""
         return _words(self.preload_models)
+
+    @property
+    def switched_off(self) -> frozenset[str]:
+        """Models that somebody does not want at all, by their canonical names."""
+        return frozenset() if self.demographics_enabled else frozenset({"demographics"})
 
     @property
     def memory_budget_mb(self) -> float | None:

@@ -49,6 +49,7 @@ def options_from(settings: Settings, *specs: Spec, paths: Mapping[str, Path] | N
         ),
         samples_dir=settings.samples_dir,
         hub_cache=settings.hub_cache,
+        switched_off=settings.switched_off,
         tensorrt={spec.name: settings.tensorrt(spec.tensorrt) for spec in specs if spec.tensorrt},
     )
     for remark in options.remarks()[1:]:

@@ -24,7 +24,14 @@ from hearthwatch.artifacts.graph import Graph
 from hearthwatch.artifacts.lookup import FoundWeights, WeightsChoice, find_weights
 from hearthwatch.artifacts.samples import SAMPLE, SAMPLES_DIR, SENTENCE
 from hearthwatch.artifacts.search import WeightsQuery
-from hearthwatch.errors import HearthwatchError, InferenceFailed, LoadFailed, OutOfMemory, WeightsInvalid
+from hearthwatch.errors import (
+    HearthwatchError,
+    InferenceFailed,
+    LoadFailed,
+    OutOfMemory,
+    SettingsError,
+    WeightsInvalid,
+)
 from hearthwatch.runtimes.base import Engine, EngineName, LoadRequest, Precision, Runtime, RuntimeInfo
 from hearthwatch.runtimes.engine_build import load_with_tensorrt
 from hearthwatch.runtimes.memory import is_out_of_memory
@@ -60,6 +67,7 @@ class LoadOptions:
         threads: of one call; None leaves it to the engine.
         engines: in the order in which they are tried.
         tensorrt: how each model may use TensorRT, by model name.
+        switched_off: models that somebody does not want at all: they are neither offered nor loaded.
         concurrency: calls of one model that are expected at the same time.
         rejected: engines that must not be tried, with the reason of each; they count as passed over.
         allow_slower: where an engine has no room for the network, the next one may try.
@@ -78,6 +86,7 @@ class LoadOptions:
     threads: int | None = None
     engines: Sequence[Engine] = ALL_ENGINES
     tensorrt: dict[str, TensorRTSettings] = field(default_factory=dict)
+    switched_off: frozenset[str] = frozenset()
     concurrency: int = 1
     rejected: Mapping[EngineName, str] = field(default_factory=dict)
     allow_slower: bool = False
@@ -289,7 +298,7 @@ def load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedModel
         WeightsInvalid: the file or its card is refused.
         LoadFailed: no engine could load it, or the model itself could not be set up.
         OutOfMemory: there was no room for it.
-        SettingsError: a device that does not exist.
+        SettingsError: a device that does not exist, or a model that is switched off.
     """
     try:
         return _load(adapter_class, options)
@@ -304,6 +313,8 @@ def load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedModel
 
 def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedModel:
     spec = adapter_class.SPEC
+    if spec.name in options.switched_off:
+        raise SettingsError(f"{spec.name} is switched off in the settings of this installation")
     found = find(adapter_class, options)
     if spec.bundled:
         if found.kind != "bundled":

@@ -78,7 +78,7 @@ def list_models(
     settings = _settings(console)
     folder = models_dir or settings.models_dir
     weights = _choice(settings, models_dir)
-    stock = [(model.SPEC, _stock(model.SPEC, settings, folder, weights)) for model in MODELS]
+    stock = [(spec, _stock(spec, settings, folder, weights)) for spec in _specs(settings)]
     told = _notice([one for _, one in stock])
     if as_json:
         rows = [_row(one) | ({"details": _details(spec, one)} if verbose else {}) for spec, one in stock]
@@ -197,9 +197,14 @@ def _next_run(settings: Settings, folder: Path) -> str:
             f"runs go on with sample weights, because they look in {settings.models_dir}; "
             f"HEARTHWATCH_MODELS_DIR={folder} makes them look here"
         )
-    absent = [m.SPEC.name for m in MODELS if _stock(m.SPEC, settings, folder).state == "missing"]
+    absent = [spec.name for spec in _specs(settings) if _stock(spec, settings, folder).state == "missing"]
     rest = f"; without weights are now {', '.join(absent)}" if absent else ""
     return f"the next run uses real weights and no sample ones{rest}"
+
+
+def _specs(settings: Settings) -> list[Spec]:
+    """Of every model that nobody switched off."""
+    return [model.SPEC for model in MODELS if model.SPEC.name not in settings.switched_off]
 
 
 def _stock(spec: Spec, settings: Settings, models_dir: Path, weights: WeightsChoice = "real") -> Stock:
@@ -217,7 +222,7 @@ def _stock(spec: Spec, settings: Settings, models_dir: Path, weights: WeightsCho
 def _wanted(names: Sequence[str], settings: Settings, models_dir: Path) -> list[CatalogEntry]:
     """Turn names of models, aliases and files into rows, each once; without names, the missing ones."""
     if not names:
-        missing = [m.SPEC.name for m in MODELS if _stock(m.SPEC, settings, models_dir).state == "missing"]
+        missing = [spec.name for spec in _specs(settings) if _stock(spec, settings, models_dir).state == "missing"]
         return _with_companions([entry for name in missing if (entry := default_entry(name)).pullable])
     rows = []
     for name in names:

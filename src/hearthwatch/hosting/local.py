@@ -82,7 +82,7 @@ class LocalRunner:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._options = replace(options, concurrency=threads) if threads > 1 else options
-        self._models = {model.SPEC.name: model for model in models}
+        self._models = {model.SPEC.name: model for model in models if model.SPEC.name not in options.switched_off}
         self._max_batch = max_batch
         self._probe = probe
         self._always = frozenset(always)
