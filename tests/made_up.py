@@ -34,6 +34,8 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "depth_estimator": {"depth": (48, 64)},
     "clip": {"image_embeds": (768,)},
     "clip_text": {"text_embeds": (768,)},
+    "vehicle_classifier": {"logits": (11,)},
+    "demographics": {"logits": (4,)},
 }
 #: What both towers of a made-up CLIP say of themselves.
 CLIP_CARD = {"network": "clip-made-up", "space": "made-up", "logit_scale": 100.0}
@@ -42,6 +44,7 @@ NAMES = {
     "pose_estimator": ("person",),
     "threat_detector": ("knife", "gun", "bat", "crowbar"),
     "pet_classifier": ("cat", "dog"),
+    "demographics": ("female 20-29", "male 20-29", "female 60-69", "male 60-69"),
 }
 #: Three persons or things, xyxy of a 640 x 640 input, apart from each other.
 _BOXES = ((60.0, 160.0, 180.0, 460.0), (240.0, 160.0, 360.0, 460.0), (420.0, 160.0, 540.0, 460.0))
@@ -64,6 +67,8 @@ def head(model: str, output: str) -> tuple[Array, Array]:
                 moving[7::3, column] = 0.9
     elif model == "pet_classifier":
         fixed[:], moving[:] = (2.0, 0.0), (0.0, 1.0)
+    elif model in {"vehicle_classifier", "demographics"}:
+        fixed[-1], moving[:] = 2.0, np.linspace(0.0, 1.0, fixed.size, dtype=np.float32)
     else:
         fixed = np.linspace(-1.0, 1.0, fixed.size, dtype=np.float32).reshape(sides)
         moving = np.cos(np.arange(fixed.size, dtype=np.float32)).reshape(sides)

@@ -25,6 +25,7 @@ from hearthwatch.models import (
     ReIDResult,
     ThreatDetection,
     ThreatResult,
+    VehicleClassificationResult,
 )
 from hearthwatch.models.face_detector import LANDMARKS
 from hearthwatch.models.yolo26 import Detection
@@ -88,6 +89,8 @@ def answer(model: str, box: Box) -> Any:
         return ReIDResult(vector, space="made up")
     if model == "pet_classifier":
         return PetClassificationResult("cat", "unknown", SURE, is_household_pet=True)
+    if model == "vehicle_classifier":
+        return VehicleClassificationResult("work_van", SURE, {"work_van": SURE}, "white", 0.7)
     if model == "depth_estimator":
         depth = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
         return DepthResult(depth, (0.0, 0.0, WIDTH, HEIGHT), 0.0, 1.0, box=box)

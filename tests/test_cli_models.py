@@ -254,6 +254,19 @@ class TestPull:
         assert any("trusted from this first pull on" in note for note in row["notes"])
         assert content["failed"] == []
 
+    def test_what_a_file_needs_beside_it_comes_with_it(self, hub: FakeHub, models_dir: Path) -> None:
+        entry = default_entry("demographics")
+        for one in (entry, *entry.companions):
+            hub.files[one.repository or "", one.path_in_repository] = one.file.encode()
+        result = run("pull", "demographics", entry.file, "--json")
+        content = json.loads(result.stdout)
+        files = [entry.file, "config.json", "preprocessor_config.json"]
+        assert [Path(row["path"]).name for row in content["pulled"]] == files
+        assert {path.name: path.read_text() for path in (models_dir / entry.folder).iterdir()} == {
+            name: name for name in files
+        }
+        assert (hub.requests[0].path.count("onnx/model.onnx"), content["failed"]) == (1, [])
+
     def test_without_names_the_missing_ones_are_pulled(self, hub: FakeHub, models_dir: Path) -> None:
         put_card(models_dir, "mine", {"model": "yolo26"})
         result = run("pull", "--json")

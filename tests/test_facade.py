@@ -16,6 +16,7 @@ from hearthwatch.adapter.loading import load
 from hearthwatch.errors import ImageError, LoadFailed, SettingsError, WeightsInvalid, WeightsMissing
 from hearthwatch.models import (
     MODELS,
+    AgeGenderPredictor,
     CLIPEmbeddingModel,
     CLIPTextModel,
     DepthEstimator,
@@ -27,6 +28,7 @@ from hearthwatch.models import (
     PlateOCR,
     PoseEstimator,
     ThreatDetector,
+    VehicleClassifier,
 )
 from hearthwatch.settings import read_settings
 from toy import ColorMeter, MeanColor, write_network
@@ -282,6 +284,18 @@ def found(model: Any, picture: Any) -> Any:
     return result
 
 
+def as_vehicle(model: Any, picture: Any) -> Any:
+    result = model.classify(picture)
+    assert (result["vehicle_type"], result["color"]) == ("car", "red")
+    return result
+
+
+def as_face(model: Any, picture: Any) -> Any:
+    result = model.predict(picture)
+    assert (result["age_group"], result["gender"]) == ("young_adult", "female")
+    return result
+
+
 WEAPON = "weapons/images/Handgun_28_jpeg.rf.0dd7ff58b58eb0b8c9c5200e6f75a57e.jpg"
 #: Class to its weights, a picture in which there is something to find, the part of it that is shown, and its verb.
 REAL: dict[type[Model[Any]], tuple[str | None, str, tuple[int, int, int, int] | None, Callable[[Any, Any], Any]]] = {
@@ -293,6 +307,18 @@ REAL: dict[type[Model[Any]], tuple[str | None, str, tuple[int, int, int, int] | 
     ThreatDetector: ("threat_yolov8n_ultralight_256.onnx", WEAPON, None, as_threat),
     PetClassifier: ("mobilenet_v2_1.0_224_quant.onnx", "photos/cat_720p.jpg", None, as_cat),
     DepthEstimator: ("pydnet_plusplus_448x640.onnx", "pose/000000000785.jpg", None, as_depth),
+    VehicleClassifier: (
+        "vehicle-attributes-recognition-barrier-0039.onnx",
+        "vehicles/vehicles_00.jpg",
+        (113, 96, 194, 169),
+        as_vehicle,
+    ),
+    AgeGenderPredictor: (
+        "age-gender-recognition-retail-0013.onnx",
+        "faces/sample1.jpg",
+        (829, 428, 1039, 654),
+        as_face,
+    ),
     PlateOCR: (None, "plates/ru_2_a002ha98_000.jpg", (116, 160, 213, 209), as_plate),
 }
 

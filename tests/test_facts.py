@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthwatch.errors import InferenceFailed
-from hearthwatch.models import FaceResult, LicensePlateResult, ObjectDistance, PetClassificationResult
+from hearthwatch.models import (
+    FaceResult,
+    LicensePlateResult,
+    ObjectDistance,
+    PetClassificationResult,
+    VehicleClassificationResult,
+)
 from hearthwatch.pipeline import DepthAnalysisResult, EnrichmentError, EnrichmentResult
 from hearthwatch.prompt.facts import Fact, Importance, Scene, collect_facts, kind_of
 from hearthwatch.risk import assess
@@ -112,6 +118,23 @@ def test_a_pet_and_a_distance_are_context_and_move_no_score() -> None:
     assert told["d", "pet"] == ("neither", "neither a cat nor a dog by a closer look", None)
     assert told["c", "distance"] == ("close", "close in this picture", None)
     assert assess(scene).risk_score == assess(facts_of(detection("c", "cat"), detection("d", "dog"))).risk_score
+
+
+def test_a_vehicle_looked_at_closely_is_context_and_moves_no_score() -> None:
+    vehicles = {
+        "v": VehicleClassificationResult("work_van", 0.9, color="white", color_confidence=0.7),
+        "b": VehicleClassificationResult("pickup_truck", 0.8),
+        "n": VehicleClassificationResult("unknown", 0.95),
+    }
+    things = detection("v", "truck"), detection("b", "car"), detection("n", "car")
+    scene = facts_of(*things, vehicle_classifications=vehicles)
+    told = {fact.subject: (fact.value, fact.text, fact.confidence) for fact in scene.facts if fact.kind == "vehicle"}
+    assert told == {
+        "v": ("work_van", "white work van, commercial, by a closer look", 0.9),
+        "b": ("pickup_truck", "pickup truck by a closer look", 0.8),
+        "n": ("unknown", "no vehicle by a closer look", None),
+    }
+    assert assess(scene).risk_score == assess(facts_of(*things)).risk_score
 
 
 def test_depth_names_the_nearest_and_tells_all_in_order() -> None:

@@ -27,6 +27,7 @@ from hearthwatch.models import MODELS, get_model
 from hearthwatch.runtimes.base import RuntimeInfo
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Image
+from test_ages import FAIRFACE
 
 Array = np.ndarray[Any, Any]
 #: The outputs that each model's graph has, by name: shape of one picture's answer.
@@ -37,6 +38,8 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "person_reid": {"output": (512,)},
     "pet_classifier": {"logits": (2,)},
     "depth_estimator": {"predicted_depth": (28, 37)},
+    "vehicle_classifier": {"logits": (11,)},
+    "demographics": {"logits": (9,)},
     "license_plate_detector": {"output0": (5, 8400)},
     "face_detector": {
         f"{kind}_{stride}": ((640 // stride) ** 2, columns)
@@ -46,6 +49,11 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "plate_ocr": {"texts": (), "scores": (), "quads": ()},
     "clip": {"image_embeds": (768,)},
     "clip_text": {"text_embeds": (768,)},
+}
+NAMES: dict[str, tuple[str, ...]] = {
+    "pose_estimator": ("person",),
+    "pet_classifier": ("cat", "dog"),
+    "demographics": FAIRFACE,
 }
 #: Frame models of the pipeline alone, whose answer for a box is one of the findings of a picture.
 SEVERAL = {"face_detector", "license_plate_detector"}
@@ -59,7 +67,7 @@ def made_up(model: type[Adapter[Any]]) -> Any:
     graph = Graph(Path("made-up.onnx"), "0" * 64, 1, (), outputs, {})
     if isinstance(model.SPEC.input, TokenSpec):
         return TextDescription(graph, Card(), model.SPEC.input, parse_vocabulary(*byte_vocabulary(), Path("made-up")))
-    names = {"pose_estimator": ("person",), "pet_classifier": ("cat", "dog")}.get(model.SPEC.name, ())
+    names = NAMES.get(model.SPEC.name, ())
     return Description(graph, Card(), replace(model.SPEC.input, origins={}), names)
 
 
@@ -260,6 +268,8 @@ def test_documented_variables_are_kept_and_ours_start_with_our_name(model: type[
         "depth_estimator": "DEPTH_MODEL_PATH",
         "clip": "CLIP_MODEL_PATH",
         "clip_text": "CLIP_MODEL_PATH",
+        "vehicle_classifier": "VEHICLE_MODEL_PATH",
+        "demographics": "AGE_GENDER_MODEL_PATH",
     }
     first = model.SPEC.path_variables[0]
     assert first == documented.get(model.SPEC.name, f"HEARTHWATCH_{model.SPEC.name.upper()}_MODEL_PATH")

@@ -72,7 +72,7 @@ def drawn(colour: str, seed: int, light: str = "day") -> UInt8:
 
 
 def test_most_drawn_cars_have_their_colour_by_day() -> None:
-    """Few, because they take long to draw; `vision.paint` has the figures of many, other kinds and lights among them."""
+    """Few, because they take long to draw; `vision.paint` has the figures of many, and in other lights."""
     words = {"grey": {"gray", "black"}, "silver": {"gray", "white"}}
     right = [
         paint_of(drawn(colour, 2_000_000 + place)).color in words.get(colour, {colour})

@@ -73,7 +73,7 @@ def accounted(result: EnrichmentResult) -> set[str | None]:
     failed = {error.detection_id for error in result.structured_errors}
     found: list[Mapping[str, Any]] = [
         result.pose_results, result.threat_results, result.pet_classifications, distances(result),
-        result.reid_embeddings, result.face_by_detection, result.plate_by_detection,
+        result.reid_embeddings, result.face_by_detection, result.plate_by_detection, result.vehicle_classifications,
     ]  # fmt: skip
     return {*failed, *chain.from_iterable(found), *result.skipped, *result.nothing}
 
@@ -96,6 +96,7 @@ def test_every_answer_arrives_under_its_detection() -> None:
     assert result.reid_embeddings == {"p": answer("person_reid", person.bbox)}
     assert result.face_by_detection == {"p": answer("face_detector", person.bbox)}
     assert result.faces == [answer("face_detector", person.bbox)]
+    assert result.vehicle_classifications == {"c": answer("vehicle_classifier", car.bbox)}
     plate = result.plate_by_detection["c"]
     assert plate.text == answer("plate_ocr", inner(car.bbox)).text
     assert (plate.vehicle_id, plate.detection_confidence) == ("c", 0.9)
@@ -124,6 +125,7 @@ def findings(result: EnrichmentResult) -> int:
             result.pose_results,
             result.threat_results,
             result.pet_classifications,
+            result.vehicle_classifications,
             distances(result),
             result.reid_embeddings,
             result.face_by_detection,
@@ -156,7 +158,7 @@ def test_full_when_every_model_that_was_asked_answered() -> None:
     assert tracked.status is EnrichmentStatus.FULL
     assert tracked.successful_models == [
         "depth_estimator", "face_detector", "license_plate_detector", "person_reid", "plate_ocr", "pose_estimator",
-        "threat_detector",
+        "threat_detector", "vehicle_classifier",
     ]  # fmt: skip
     assert (tracked.failed_models, tracked.errors, tracked.success_rate) == ([], {}, 1.0)
     assert tracked.has_data

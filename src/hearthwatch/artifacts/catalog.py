@@ -220,6 +220,25 @@ CATALOG: tuple[CatalogEntry, ...] = (
         remark="a third party's export of depth-anything/Depth-Anything-V2-Small-hf; Base and Large are non-commercial",
     ),
     CatalogEntry(
+        "vehicle_classifier",
+        "vehicle-segment-classification.bin",
+        "vehicle-segment-classification",
+        "CC-BY-NC-SA-4.0",
+        repository="AventIQ-AI/ResNet-50-Vehicle-Segment-classification",
+        path="pytorch_model.bin",
+        remark="its authors state no licence; this is that of MIO-TCD, which it was trained on; to be converted once",
+    ),
+    CatalogEntry(
+        "demographics",
+        "fairface_age_image_detection.onnx",
+        "age-gender-prediction",
+        "Apache-2.0",
+        repository="onnx-community/fairface_age_image_detection-ONNX",
+        path="onnx/model.onnx",
+        remark="ages alone; abhilash88/age-gender-prediction brings its network as a program, which is not run",
+        beside=("config.json", "preprocessor_config.json"),
+    ),
+    CatalogEntry(
         "license_plate_detector",
         "license-plate-finetune-v1n.onnx",
         "license-plate-detector",
@@ -296,6 +315,8 @@ FOLDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "person_reid": ("osnet-x0-25", "osnet-reid", "osnet"),
         "pet_classifier": ("pet-classifier",),
         "depth_estimator": ("depth-anything-v2-small",),
+        "vehicle_classifier": ("vehicle-segment-classification",),
+        "demographics": ("age-gender-prediction", "age-gender"),
         "license_plate_detector": ("license-plate-detector", "yolov11-license-plate-detection"),
         "plate_ocr": (),
         "face_detector": ("face_detection_yunet", "yunet"),
@@ -312,6 +333,8 @@ PERMISSIVE_ALTERNATIVES: Mapping[str, str] = MappingProxyType(
         "pose_estimator": "the folder of usyd-community/vitpose-plus-small (Apache-2.0), named by POSE_MODEL_PATH, or a"
         " permissive network of your own with a YOLO pose head, as ONNX with a card",
         "threat_detector": "a permissive weapon detector of your own with a YOLO head, as ONNX with a card",
+        "vehicle_classifier": "vehicle-attributes-recognition-barrier-0039 of the Open Model Zoo (Apache-2.0), as ONNX"
+        " with a card",
         "license_plate_detector": "a permissive plate detector of your own with a YOLO head, as ONNX with a card",
     }
 )

@@ -8,6 +8,7 @@ from hearthwatch.adapter.base import Adapter, PictureAdapter
 from hearthwatch.errors import UnknownModel
 from hearthwatch.models.clip import SURVEILLANCE_TEMPLATES, CLIPAdapter, CLIPEmbeddingModel, CLIPResult
 from hearthwatch.models.clip_text import CLIPTextAdapter, CLIPTextModel, TextEmbedding
+from hearthwatch.models.demographics import AgeGenderPredictor, DemographicsAdapter, DemographicsResult
 from hearthwatch.models.depth_estimator import DepthAdapter, DepthEstimator, DepthResult, ObjectDistance
 from hearthwatch.models.face_detector import FaceAdapter, FaceDetector, FaceResult
 from hearthwatch.models.factories import (
@@ -30,6 +31,7 @@ from hearthwatch.models.pet_classifier import PetAdapter, PetClassificationResul
 from hearthwatch.models.plate_ocr import LicensePlateResult, PlateOCR, PlateOCRAdapter
 from hearthwatch.models.pose_estimator import Keypoint, PoseAdapter, PoseEstimator, PoseResult
 from hearthwatch.models.threat_detector import ThreatAdapter, ThreatDetection, ThreatDetector, ThreatResult
+from hearthwatch.models.vehicle_classifier import VehicleAdapter, VehicleClassificationResult, VehicleClassifier
 from hearthwatch.models.yolo26 import Detection, DetectorAdapter, ObjectDetector
 
 PersonReidentifier = PersonReID
@@ -42,6 +44,8 @@ MODELS: tuple[type[Adapter[Any]], ...] = (
     ReIDAdapter,
     PetAdapter,
     DepthAdapter,
+    VehicleAdapter,
+    DemographicsAdapter,
     FaceAdapter,
     PlateDetectorAdapter,
     PlateOCRAdapter,
@@ -56,9 +60,11 @@ __all__ = [
     "OSNET_INPUT_HEIGHT",
     "OSNET_INPUT_WIDTH",
     "SURVEILLANCE_TEMPLATES",
+    "AgeGenderPredictor",
     "CLIPEmbeddingModel",
     "CLIPResult",
     "CLIPTextModel",
+    "DemographicsResult",
     "DepthEstimator",
     "DepthResult",
     "Detection",
@@ -81,6 +87,8 @@ __all__ = [
     "ThreatDetection",
     "ThreatDetector",
     "ThreatResult",
+    "VehicleClassificationResult",
+    "VehicleClassifier",
     "get_model",
     "load_person_reid",
     "load_pose_estimator",

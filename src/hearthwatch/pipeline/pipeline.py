@@ -135,6 +135,8 @@ def _merge(result: EnrichmentResult, part: PictureEnrichment) -> None:
             result.threat_results[key] = found["threat_detector"]
         if "pet_classifier" in found:
             result.pet_classifications[key] = found["pet_classifier"]
+        if "vehicle_classifier" in found:
+            result.vehicle_classifications[key] = found["vehicle_classifier"]
         if "depth_estimator" in found:
             result.depth_analysis = result.depth_analysis or DepthAnalysisResult()
             # The distance and not the map: one picture's map would be kept once for each of its detections.

@@ -18,6 +18,7 @@ from hearthwatch.models import (
     PoseResult,
     ReIDResult,
     ThreatResult,
+    VehicleClassificationResult,
 )
 from hearthwatch.vision.boxes import Box, parse_box
 
@@ -162,6 +163,7 @@ class EnrichmentResult:
         faces: all that belong to a person.
         pose_results: by detection id; likewise `reid_embeddings`, `face_by_detection` and `plate_by_detection`.
         pet_classifications: by detection id, for cats and dogs.
+        vehicle_classifications: by detection id, also of what the network takes for no vehicle.
         depth_analysis: how far the detections are; None where no depth was estimated.
         threat_results: by the id of each person that the weapon detector looked at, also of those without a weapon.
         skipped: by detection id, the models that were not asked, with the reason.
@@ -176,6 +178,7 @@ class EnrichmentResult:
     pose_results: dict[str, PoseResult] = field(default_factory=dict)
     threat_results: dict[str, ThreatResult] = field(default_factory=dict)
     pet_classifications: dict[str, PetClassificationResult] = field(default_factory=dict)
+    vehicle_classifications: dict[str, VehicleClassificationResult] = field(default_factory=dict)
     depth_analysis: DepthAnalysisResult | None = None
     reid_embeddings: dict[str, ReIDResult] = field(default_factory=dict)
     face_by_detection: dict[str, FaceResult] = field(default_factory=dict)

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from hearthwatch.models import LicensePlateResult, PetClassificationResult, PoseResult
+from hearthwatch.models import (
+    LicensePlateResult,
+    PetClassificationResult,
+    PoseResult,
+    VehicleClassificationResult,
+)
 from hearthwatch.models.pet_classifier import UNKNOWN_BREED
 from hearthwatch.pipeline.results import DetectionInput, EnrichmentResult
 from hearthwatch.prompt.weapons import Weapon, weapons_of
@@ -33,7 +38,7 @@ class Fact:
     """One thing that is known.
 
     Attributes:
-        kind: `weapon`, `posture`, `alert`, `known`, `face`, `plate`, `presence`, `pet`, `distance`, `zone`,
+        kind: `weapon`, `posture`, `alert`, `known`, `face`, `plate`, `presence`, `pet`, `vehicle`, `distance`, `zone`,
             `dwell`, `absent`.
         value: the word that rules look at (`crouching`, `confirmed high`, `person` …).
         text: the fact for a reader.
@@ -122,6 +127,8 @@ def _looked_at(known: EnrichmentResult, key: str) -> Iterator[Fact]:
         yield _plate(plate, key)
     if pet := known.pet_classifications.get(key):
         yield _pet(pet, key)
+    if vehicle := known.vehicle_classifications.get(key):
+        yield _vehicle(vehicle, key)
     if known.depth_analysis and (distance := known.depth_analysis.distances.get(key)):
         text = f"{distance.proximity_label} in this picture"
         yield Fact("distance", distance.proximity_label, text, key, None, Importance.CONTEXT)
@@ -138,6 +145,15 @@ def _pet(pet: PetClassificationResult, key: str) -> Fact:
         return Fact("pet", "neither", "neither a cat nor a dog by a closer look", key, None, Importance.CONTEXT)
     named = pet.pet_type if pet.breed == UNKNOWN_BREED else f"{pet.pet_type} ({pet.breed})"
     return Fact("pet", pet.pet_type, f"{named} by a closer look", key, pet.confidence, Importance.CONTEXT)
+
+
+def _vehicle(vehicle: VehicleClassificationResult, key: str) -> Fact:
+    if not vehicle.is_vehicle:
+        return Fact("vehicle", vehicle.vehicle_type, "no vehicle by a closer look", key, None, Importance.CONTEXT)
+    color = f"{vehicle.color} " if vehicle.color else ""
+    name = vehicle.vehicle_type.replace("_", " ")
+    text = f"{color}{name}{', commercial,' if vehicle.is_commercial else ''} by a closer look"
+    return Fact("vehicle", vehicle.vehicle_type, text, key, vehicle.confidence, Importance.CONTEXT)
 
 
 def _posture(pose: PoseResult, key: str) -> Iterator[Fact]:

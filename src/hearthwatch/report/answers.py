@@ -13,6 +13,7 @@ from hearthwatch.models import (
     PoseResult,
     ReIDResult,
     ThreatResult,
+    VehicleClassificationResult,
 )
 from hearthwatch.pipeline import DetectionInput
 from hearthwatch.selection import get_models_for_detection_type, models_beside
@@ -26,6 +27,7 @@ ASKED_FOR = {
     "license_plate": ("license_plate_detector", "plate_ocr"),
     "reid": ("person_reid",),
     "pet": ("pet_classifier",),
+    "vehicle": ("vehicle_classifier",),
     "depth": ("depth_estimator",),
 }
 
@@ -47,6 +49,7 @@ class Answers:
     license_plate: LicensePlateResult | None = None
     reid: ReIDResult | None = None
     pet: PetClassificationResult | None = None
+    vehicle: VehicleClassificationResult | None = None
     depth: ObjectDistance | None = None
     skipped: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -66,6 +69,7 @@ def answers_of(event: Event, detection: DetectionInput) -> Answers:
         license_plate=data.plate_by_detection.get(key),
         reid=data.reid_embeddings.get(key),
         pet=data.pet_classifications.get(key),
+        vehicle=data.vehicle_classifications.get(key),
         depth=data.depth_analysis.distances.get(key) if data.depth_analysis else None,
         skipped=dict(data.skipped.get(key, {})),
         errors={error.model: error.message for error in data.structured_errors if error.detection_id == key},
