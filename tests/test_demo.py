@@ -161,14 +161,15 @@ class TestNextSteps:
         text = self.steps(tmp_path, monkeypatch)
         assert f"{program()} analyze your.jpg" in text
         assert f"{program()} models pull" in text
-        assert "10 networks: 13.9 MiB and 7 files whose size the hub tells; " in text
-        assert "AGPL-3.0 (4), MIT (4) and Apache-2.0 (2)" in text
+        assert "12 networks: 13.9 MiB and 9 files whose size the hub tells; " in text
+        assert "AGPL-3.0 (4), MIT (4), Apache-2.0 (3) and CC-BY-NC-SA-4.0 (1)" in text
         assert "OFFLINE" not in text
 
     def test_who_is_offline_or_refuses_licences_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text = self.steps(tmp_path, monkeypatch, HEARTHWATCH_OFFLINE="true", HEARTHWATCH_LICENSE_POLICY="permissive")
         assert "HEARTHWATCH_OFFLINE is set" in text
-        assert "refuses those of yolo26, threat_detector, pose_estimator and license_plate_detector" in text
+        refused = "yolo26, threat_detector, pose_estimator, vehicle_classifier and license_plate_detector"
+        assert f"refuses those of {refused}" in text
 
 
 def test_the_program_is_called_as_it_can_be_typed() -> None:

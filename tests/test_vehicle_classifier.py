@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hearthwatch.adapter.loading import LoadOptions, load
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.description import Description
 from hearthwatch.artifacts.graph import Graph, TensorInfo
@@ -174,3 +175,25 @@ def test_two_runs_agree_by_their_scores() -> None:
     value = SPEC.agreement.judge([first], [third])
     assert value is not None
     assert value < SPEC.agreement.at_least
+
+
+@pytest.mark.slow
+def test_a_folder_of_tensors_with_classes_txt_is_found_converted_and_answers(tmp_path: Path) -> None:
+    """As the documented checkpoint is published, at ResNet-18: no config.json, torchvision's names, one name a line."""
+    torch = pytest.importorskip("torch", reason="the extra torch is not installed")
+    from hearthwatch.networks.resnet import create_resnet
+
+    folder = tmp_path / "vehicle-segment-classification"
+    folder.mkdir()
+    torch.manual_seed(2)
+    torch.save(create_resnet(18, 11).state_dict(), folder / "pytorch_model.bin")
+    backwards = tuple(reversed(MIO_TCD))
+    (folder / "classes.txt").write_text("\n".join(backwards).replace("non_motor", "non-motor"))
+    loaded = load(VehicleAdapter, LoadOptions(models_dir=tmp_path, cache_dir=tmp_path / "cache", precision="f32"))
+    try:
+        (found,) = loaded.predict([RED])[0]
+        assert isinstance(loaded.adapter, VehicleAdapter)
+        assert loaded.adapter.kinds == {name: (index,) for index, name in enumerate(backwards)}
+    finally:
+        loaded.close()
+    assert set(found.all_scores) == set(MIO_TCD)
