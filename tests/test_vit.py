@@ -12,12 +12,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
+from hearthwatch.adapter.conversion import convert  # noqa: E402
 from hearthwatch.errors import LoadFailed, WeightsInvalid  # noqa: E402
+from hearthwatch.models.demographics import DemographicsAdapter  # noqa: E402
 from hearthwatch.networks import build_network  # noqa: E402
 from hearthwatch.networks.export import export_onnx  # noqa: E402
 from hearthwatch.networks.vit import ViT, ViTPlan, vit_from_state_dict  # noqa: E402
 from hearthwatch.vision.image import Float  # noqa: E402
 from small_networks import Arrays, noise, outputs_of, seeded, worst  # noqa: E402
+from torch_by_hand import save_safetensors  # noqa: E402
 
 SMALL = ViTPlan(5, width=32, layers=2, heads=4, inner=48, grid=(4, 4))
 CONFIG: dict[str, Any] = {"num_attention_heads": 4, "image_size": 64}
@@ -171,6 +174,21 @@ def test_another_size_than_its_positions_is_one_sentence(tmp_path: Path) -> None
     network = build_network(tensors_of(), config=CONFIG, file="a folder")
     with pytest.raises(LoadFailed, match="the network takes 64 x 64 px and no other size"):
         export_onnx(network, tmp_path / "v.onnx", input_name="x", output_names=["logits"], size=(96, 96))
+
+
+def test_a_network_that_is_a_program_is_refused_with_what_to_take_instead(tmp_path: Path) -> None:
+    folder = tmp_path / "age-gender-prediction"
+    folder.mkdir()
+    heads = {"age_head.weight": np.zeros((1, 32), np.float32), "gender_head.weight": np.zeros((1, 32), np.float32)}
+    tensors = {key: array for key, array in tensors_of().items() if not key.startswith("classifier.")}
+    save_safetensors(folder / "model.safetensors", tensors | heads)
+    (folder / "config.json").write_text(json.dumps(CONFIG | {"auto_map": {"AutoModel": "modeling.AgeGender"}}))
+    (folder / "modeling.py").write_text("raise SystemExit('this must not run')")
+    with pytest.raises(WeightsInvalid, match=r"auto_map.*models pull demographics` fetches onnx-community/fairface"):
+        convert(folder, tmp_path / "out.onnx", DemographicsAdapter)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    with pytest.raises(WeightsInvalid, match=r"classifier\.weight is missing$"):
+        convert(folder, tmp_path / "out.onnx", DemographicsAdapter)
 
 
 # Beside transformers

@@ -27,6 +27,7 @@ from hearthwatch.adapter.samples import VERIFICATION_TEXTS, verification_picture
 from hearthwatch.adapter.spec import Spec
 from hearthwatch.adapter.towers import preprocessing_beside, tower_facts, vocabulary_of
 from hearthwatch.artifacts.card import Card, read_card
+from hearthwatch.artifacts.catalog import default_entry
 from hearthwatch.artifacts.checkpoint import DEFAULT_LIMITS, Checkpoint, read_checkpoint
 from hearthwatch.artifacts.description import CARD_KEY
 from hearthwatch.artifacts.graph import write_metadata
@@ -97,7 +98,7 @@ def convert(
     """
     progress("reading the checkpoint")
     checkpoint = read_checkpoint(source)
-    network = build(checkpoint, adapter_class.SPEC.tower)
+    network = _built(checkpoint, adapter_class)
     card = card_for(checkpoint, adapter_class, network.card)
     size = _size(network, card, adapter_class, source)
     facts = vocabulary_of(checkpoint) if network.length else {}
@@ -244,6 +245,24 @@ def build(checkpoint: Checkpoint, tower: str = "") -> Any:
         tower=tower,
         file=checkpoint.path.name,
     )
+
+
+def _built(checkpoint: Checkpoint, adapter_class: type[Adapter[Any]]) -> Any:
+    """The network; where it is a program in the folder, the refusal says what to take instead.
+
+    Raises:
+        WeightsInvalid: an architecture that we do not build.
+    """
+    try:
+        return build(checkpoint, adapter_class.SPEC.tower)
+    except WeightsInvalid as error:
+        if "auto_map" not in (checkpoint.config or {}):
+            raise
+        name = adapter_class.SPEC.name
+        raise WeightsInvalid(
+            f"{error}. Its config.json names a program for this network (auto_map), and no program of a checkpoint is "
+            f"run: `hearthwatch models pull {name}` fetches {default_entry(name).source} instead"
+        ) from error
 
 
 def _size(network: Any, card: Card, adapter_class: type[Adapter[Any]], source: Path) -> tuple[int, int]:
