@@ -17,6 +17,8 @@ from hearthwatch.artifacts.description import Description
 from hearthwatch.artifacts.graph import Graph, TensorInfo
 from hearthwatch.errors import InferenceFailed, SettingsError, WeightsInvalid
 from hearthwatch.hosting.local import LocalRunner
+from hearthwatch.hosting.spec import ModelPriority, ModelSpec
+from hearthwatch.hosting.triggers import triggered
 from hearthwatch.models.demographics import (
     SPEC,
     AgeGenderPredictor,
@@ -170,6 +172,13 @@ def test_two_runs_agree_by_all_their_scores() -> None:
     value = SPEC.agreement.judge(years[:1], years[1:])
     assert value is not None
     assert value < SPEC.agreement.at_least
+
+
+def test_a_visible_face_asks_for_it_and_a_person_alone_does_not() -> None:
+    spec = ModelSpec("demographics", 500, ModelPriority.HIGH, lambda: None, lambda _model: None, SPEC.triggers)
+    for face, wanted in ((True, [spec]), (False, [])):
+        assert triggered([spec], "person", face_visible=face, suspicious=False) == wanted
+    assert triggered([spec], "car", face_visible=True, suspicious=False) == []
 
 
 # Switched off

@@ -36,7 +36,8 @@ class Spec:
         title: what it does, for people.
         scope: what it looks at.
         priority: its place when memory is short.
-        triggers: detection classes that deserve it; empty for models that are asked for by name.
+        triggers: detection classes that deserve it, or what must hold of a person that does (`face`, `suspicious`);
+            empty for models that are asked for by name.
         declared_mb: memory that the documentation states, the first guess until it is measured.
         input: the documented preprocessing, used where neither card nor file says otherwise; of texts, the tokens.
         agreement: when two engines or precisions agree on this model.

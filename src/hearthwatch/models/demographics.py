@@ -123,8 +123,7 @@ SPEC = Spec(
     title="Demographics",
     scope=Scope.CROP,
     priority=Priority.HIGH,
-    # No class of a detection asks for it: a face that is visible does.
-    triggers=(),
+    triggers=("face",),
     declared_mb=500,
     input=InputSpec(
         "pixel_values",
