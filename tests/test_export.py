@@ -174,6 +174,10 @@ class TestCommands:
         assert code == 0, told
         assert content["files"] == [str(folder / "vision_encoder.onnx"), str(folder / "text_encoder.onnx")]
         assert told.count("equal to PyTorch") == 2
+        compared = content["validated"]
+        assert isinstance(compared, list)
+        assert [row["file"] for row in compared] == content["files"]
+        assert all(row["value"] > 0.9999 for row in compared)
         assert "no TensorRT engine" in told
         assert "validated: 2 files" in told
         code, content, told = command("validate", "--model-path", folder, "--json")

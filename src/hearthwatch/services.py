@@ -175,7 +175,7 @@ CLIP = Service(
     aliases=("ai-clip",),
     container="ai-clip",
     port=8093,
-    budget_mb=2400,  # both towers in float32, on a CPU without bf16; in half precision they are the documented 800
+    budget_mb=2400,  # the documented 800 are half precision; on a CPU the towers were measured at 1,240 and 380
     loading=Loading.ALWAYS,
     routes=(
         Route("/embed", "clip", "A picture as 768 numbers", ("bbox",)),

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from hearthwatch.adapter.base import Adapter
-from hearthwatch.adapter.conversion import convert
+from hearthwatch.adapter.conversion import Conversion, convert
 from hearthwatch.adapter.engine_export import (
     Validation,
     build_engine,
@@ -88,7 +88,7 @@ def export_command(
     """Write both towers as ONNX files, each compared with PyTorch."""
     errors = Console(stderr=True)
     written = _export(_folder(model_path), output, text_output or output.with_name(TEXT_FILE), errors)
-    _print_json({"files": [str(file) for file in written]}, wanted=as_json)
+    _print_json({"files": [str(one.path) for one in written]}, wanted=as_json)
 
 
 @clip_app.command("tensorrt", epilog=EXAMPLES)
@@ -144,33 +144,35 @@ def pipeline_command(
     graph, engine = target / VISION_FILE, _engine_path(target, precision)
     refuse_wrong_engine(engine)
     target.mkdir(parents=True, exist_ok=True)
-    files = _export(folder, graph, target / TEXT_FILE, errors)
-    validated: list[Validation] = []
+    written = _export(folder, graph, target / TEXT_FILE, errors)
+    files = [one.path for one in written]
+    validated = [_exported(one) for one in written]
     unavailable = TensorRTEngine().unavailable("cuda:0")
     if unavailable is None:
         files += _build(graph, engine, precision, max_batch, errors)
-        validated.append(_validate_engine(graph, engine, precision, max_batch, folder, errors))
+        validated.append(_row(_validate_engine(graph, engine, precision, max_batch, folder, errors)))
     else:
         refuse_wrong_engine(engine, graph)
         say(errors, f"no TensorRT engine: {unavailable}; services run the ONNX files on another engine")
     say(errors, f"validated: {len(files)} files in {target}")
     _print_json(
-        {"files": [str(file) for file in files], "validated": [_row(one) for one in validated],
-         "no_engine": unavailable},
+        {"files": [str(file) for file in files], "validated": validated, "no_engine": unavailable},
         wanted=as_json,
     )  # fmt: skip
 
 
-def _export(folder: Path, vision: Path, text: Path, errors: Console) -> list[Path]:
+def _export(folder: Path, vision: Path, text: Path, errors: Console) -> list[Conversion]:
     """Both towers, each compared with PyTorch before it is there."""
     towers: list[tuple[type[Adapter[Any]], Path]] = [(CLIPAdapter, vision), (CLIPTextAdapter, text)]
+    written: list[Conversion] = []
     for adapter, path in towers:
         with errors.status(f"converting {path.name}") as status:
             result = convert(folder, path, adapter, progress=_progress(errors, path.name, status.update))
         agreement = "no results to compare" if result.agreement is None else f"{result.agreement:.6f}"
         say(errors, f"{path}: {result.kind}, equal to PyTorch ({adapter.SPEC.agreement.name} {agreement} on "
             f"{result.pictures}, raw outputs within {result.raw_difference:.1e})")  # fmt: skip
-    return [vision, text]
+        written.append(result)
+    return written
 
 
 def _build(graph: Path, engine: Path, precision: PrecisionName, max_batch: int, errors: Console) -> tuple[Path, ...]:
@@ -225,6 +227,14 @@ def _progress(errors: Console, name: str, update: Callable[[str], None]) -> Call
             say(errors, f"{name}: {step}")
 
     return show
+
+
+def _exported(found: Conversion) -> dict[str, Any]:
+    """A file that was compared when it was written: its engine is that of the comparison."""
+    return {
+        "file": str(found.path), "measure": CLIPAdapter.SPEC.agreement.name, "value": found.agreement,
+        "compared": found.pictures, "reference": "PyTorch", "raw_difference": found.raw_difference,
+    }  # fmt: skip
 
 
 def _row(found: Validation) -> dict[str, Any]:
