@@ -47,7 +47,7 @@ class ClassifierPlan:
 
     steps: int
     size: tuple[int, int] = (224, 224)
-    half_until: float = 0.75
+    half_until: float = 0.85
     examples: int = 32
     rate: float = 2e-3
     smoothing: float = 0.05

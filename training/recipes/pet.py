@@ -23,9 +23,9 @@ from training.recipe import Recipe, Workplace
 from training.version import version_of
 from training.weights import predict
 
-LEARNED = range(2400)
+LEARNED = range(3600)
 HELD_OUT = range(1_000_000, 1_000_240)
-STEPS = 900
+STEPS = 5000
 SIZE = (224, 224)
 STEM = 16
 
