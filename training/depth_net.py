@@ -29,7 +29,7 @@ from training.recipe import Workplace
 #: Metres between which depths are told apart; the sky counts as the farther.
 NEAREST_M, FARTHEST_M = 0.5, 80.0
 #: Channels after each halving.
-CHANNELS = (16, 24, 40, 64, 96)
+CHANNELS = (16, 24, 40, 64, 80)
 #: Before which halving the network is told where it is; earlier, the positions would be a quarter of its file.
 PLACED_AT = 2
 #: Share of the mean difference that is forgiven: order matters more than metres.

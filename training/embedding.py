@@ -1,8 +1,9 @@
 """Trains a network whose vectors are near for the same person: cross entropy over identities and a triplet loss.
 
 The triplet loss is Hermans et al. 2017 (arXiv:1703.07737), batch hard, on vectors of length 1, as they are compared
-later. Most steps are made at half the size: the network ends in a mean over all positions, so what it learns there
-holds at the full one, which the last steps bring.
+later. The first steps are made at half the size, which costs a quarter: the network ends in a mean over all positions.
+The full size comes while the rate is still half its highest, with fewer people in a batch, because what was learned at
+half the size does not hold as it is.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ class EmbeddingPlan:
     Attributes:
         steps: batches.
         size: (height, width) of the network's input.
-        half_until: share of the steps that is made at half of it.
-        people: in a batch.
+        half_until: share of the training that is made at half of it.
+        people: in a batch of half the size.
+        people_at_full_size: likewise.
         each: pictures of each of them, half of them from either camera.
         rate: of AdamW, at its highest.
         margin: of the triplet loss: distances of vectors of length 1 go from 0 to 2.
@@ -61,8 +63,9 @@ class EmbeddingPlan:
 
     steps: int
     size: tuple[int, int] = (256, 128)
-    half_until: float = 0.85
+    half_until: float = 0.55
     people: int = 24
+    people_at_full_size: int = 16
     each: int = 4
     rate: float = 3e-3
     margin: float = 0.4
@@ -130,10 +133,12 @@ def _sampler(
 
     def draw(moment: Moment) -> tuple[torch.Tensor, torch.Tensor]:
         rng = np.random.default_rng([1, moment.step])
-        people = rng.choice(len(groups), min(plan.people, len(groups)), replace=False)
+        is_half = moment.share < plan.half_until
+        count = min(plan.people if is_half else plan.people_at_full_size, len(groups))
+        people = rng.choice(len(groups), count, replace=False)
         by_camera = [groups[person][turn % len(groups[person])] for person in people for turn in range(plan.each)]
         chosen = [int(rng.choice(pictures)) for pictures in by_camera]
-        size = half if moment.share < plan.half_until else plan.size
+        size = half if is_half else plan.size
         pixels = batch(portraits.pixels[chosen], portraits.inner[chosen], size, rng, plan.variation)
         return torch.from_numpy(pixels), torch.from_numpy(label[chosen].astype(np.int64))
 

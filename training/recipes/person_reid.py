@@ -29,7 +29,7 @@ LEARNED = range(1000)
 HELD_OUT = range(10_000, 10_120)
 #: Of each person and camera, the first that shows him well is taken.
 VIEWS = 4
-STEPS = 2400
+STEPS = 2000
 
 
 def train(workplace: Workplace) -> Path:

@@ -25,7 +25,7 @@ from training.weights import predict
 
 LEARNED = range(3600)
 HELD_OUT = range(1_000_000, 1_000_240)
-STEPS = 5000
+STEPS = 3000
 SIZE = (224, 224)
 STEM = 16
 
