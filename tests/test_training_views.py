@@ -25,14 +25,14 @@ def example(width: int = 160, height: int = 90) -> Example:
     pixels[30:60, 50:110] = (220, 40, 40)
     keypoints = np.zeros((1, 17, 3), np.float32)
     keypoints[0, 9] = (50, 30, 2)
-    return Example(pixels, np.array([[50, 30, 110, 60]], np.float32), np.array([0]), EMPTY, keypoints=keypoints)
+    return Example(pixels, np.array([[50, 30, 110, 60]], np.float32), np.array([0]), EMPTY, keypoints)
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 @pytest.mark.parametrize("seed", range(6))
 def test_boxes_and_joints_stay_on_what_they_mark(seed: int, flip: float) -> None:
-    view = View(size=(96, 96), flip=flip, grey=0.0)
-    seen = shown(example(), view, np.random.default_rng(seed))
+    view = View(size=(96, 96), flip=flip)
+    (seen,) = shown([example()], view, np.random.default_rng(seed))
     red = (seen.pixels[..., 0].astype(int) - seen.pixels[..., 2]) > 60
     rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
     truth = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
@@ -48,9 +48,9 @@ def test_boxes_and_joints_stay_on_what_they_mark(seed: int, flip: float) -> None
 
 
 def test_colours_keep_their_meaning() -> None:
-    view = View(size=(90, 160), grey=0.0)
+    view = View(size=(90, 160))
     for seed in range(20):
-        seen = shown(example(), view, np.random.default_rng(seed))
+        (seen,) = shown([example()], view, np.random.default_rng(seed))
         red, green, blue = seen.pixels.reshape(-1, 3).astype(float).mean(axis=0)
         assert red > green
         assert green == pytest.approx(blue, abs=2)
@@ -58,14 +58,14 @@ def test_colours_keep_their_meaning() -> None:
 
 def test_the_whole_picture_fits_where_the_view_is_the_input() -> None:
     view = View(size=(90, 160), zoom=(1.0, 1.0), flip=0.0)
-    seen = shown(example(), view, np.random.default_rng(1))
+    (seen,) = shown([example()], view, np.random.default_rng(1))
     assert seen.boxes.tolist() == [[50, 30, 110, 60]]
 
 
 def test_an_object_that_is_cut_off_is_not_asked_for_and_not_held_against() -> None:
     pixels = np.zeros((40, 400, 3), np.uint8)
     long = Example(pixels, np.array([[0, 0, 400, 40]], np.float32), np.array([0]), EMPTY)
-    seen = shown(long, View(size=(40, 40), zoom=(1.0, 1.0)), np.random.default_rng(0))
+    (seen,) = shown([long], View(size=(40, 40), zoom=(1.0, 1.0)), np.random.default_rng(0))
     assert len(seen.boxes) == 0
     assert seen.ignore.tolist() == [[0, 0, 40, 40]]
 
@@ -75,7 +75,7 @@ def test_hidden_and_tiny_things_are_there_but_not_asked_for() -> None:
         return Animal(kind="cat", box=box, visible=visible, distance_m=5, owner=1)
 
     things = [animal(Box(0, 0, 40, 40), 1), animal(Box(50, 0, 90, 40), 0.2), animal(Box(0, 60, 6, 66), 1)]
-    made = example_of(np.zeros((80, 100, 3), np.uint8), [(3, t) for t in things], scale=0.5, least_px=6)
+    made = example_of(np.zeros((80, 100, 3), np.uint8), [(3, t) for t in things], least_px=12, least_visible=0.3)
     assert made.boxes.tolist() == [[0, 0, 40, 40]]
     assert made.classes.tolist() == [3]
     assert len(made.ignore) == 2

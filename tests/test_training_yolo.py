@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
 from rich.console import Console  # noqa: E402
-from training.loop import Moment  # noqa: E402
+from training.loop import load_tensors  # noqa: E402
 from training.progress import Progress  # noqa: E402
 from training.recipe import Workplace  # noqa: E402
 from training.recipes.detector import _Everything  # noqa: E402
@@ -21,9 +21,9 @@ from training.weights import opened  # noqa: E402
 from training.yolo.batches import Batches  # noqa: E402
 from training.yolo.examples import Example, View  # noqa: E402
 from training.yolo.export import Facts, export  # noqa: E402
-from training.yolo.loop import Course, Learner, train, trained  # noqa: E402
+from training.yolo.loop import Course, Learner, train  # noqa: E402
 from training.yolo.losses import Gains, complete_iou, distribution_loss, losses  # noqa: E402
-from training.yolo.plan import Layout, fresh  # noqa: E402
+from training.yolo.plan import Layout, family, fresh, member  # noqa: E402
 from training.yolo.targets import Truth, assign  # noqa: E402
 
 from hearthwatch.networks.yolov8_heads import HeadWidths  # noqa: E402
@@ -31,7 +31,7 @@ from hearthwatch.networks.yolov8_plan import BINS  # noqa: E402
 from hearthwatch.vision.image import Image  # noqa: E402
 
 TINY = Layout(2, width=0.0625, branches=HeadWidths(box=16, classes=16, extra=16))
-VIEW = View(size=(64, 64), zoom=(0.9, 1.1), focus=0.0, grey=0.0)
+VIEW = View(size=(64, 64), zoom=(0.9, 1.1), focus=0.0)
 
 
 def square(seed: int) -> Example:
@@ -46,7 +46,7 @@ def square(seed: int) -> Example:
 
 
 def squares(size: int = 4) -> Batches[int]:
-    return Batches(range(64), square, VIEW, size, seed=3)
+    return Batches(range(64), lambda seed: [square(seed)], VIEW, size, seed=3)
 
 
 def work(folder: Path) -> Workplace:
@@ -144,7 +144,7 @@ def test_the_loss_of_a_distribution_is_least_where_it_is_shared_between_the_two_
 
 def test_what_is_said_about_an_ignored_place_costs_nothing() -> None:
     network = fresh(TINY, 0).eval()
-    raw = network.raw(torch.zeros(1, 3, 64, 64))
+    raw = network.model[-1].raw(network.levels(torch.zeros(1, 3, 64, 64)))
     everywhere = losses(raw, truth([]), Gains()).total
     nowhere = losses(raw, truth([], ignored=[[0.0, 0.0, 64.0, 64.0]]), Gains()).total
     assert everywhere.item() > 0
@@ -153,7 +153,7 @@ def test_what_is_said_about_an_ignored_place_costs_nothing() -> None:
 
 def test_joints_that_are_where_they_should_be_cost_nothing_but_the_doubt_that_they_are_there() -> None:
     network = fresh(replace(TINY, classes=1, keypoints=17), 0).eval()
-    raw = network.raw(torch.zeros(1, 3, 64, 64))
+    raw = network.model[-1].raw(network.levels(torch.zeros(1, 3, 64, 64)))
     corners, strides = raw.corners.T, raw.strides[0]
     # The first layout puts every joint of every anchor at its cell's middle, nearly.
     near = truth([[0.0, 0.0, 64.0, 64.0]])
@@ -172,9 +172,18 @@ def test_joints_that_are_where_they_should_be_cost_nothing_but_the_doubt_that_th
 def test_the_raw_maps_decode_to_what_the_network_answers() -> None:
     network = fresh(TINY, 0).eval()
     images = torch.rand(2, 3, 64, 96)
-    raw = network.raw(images)
+    raw = network.model[-1].raw(network.levels(images))
     assert raw.boxes.shape == (2, 4 * BINS, 8 * 12 + 4 * 6 + 2 * 3)
     assert torch.equal(network(images)[:, 4:], raw.classes.sigmoid())
+
+
+def test_the_members_of_a_family_answer_alone_as_they_do_together() -> None:
+    layouts = [TINY, replace(TINY, classes=1, keypoints=17)]
+    together = family(layouts, 3).eval()
+    images = torch.rand(1, 3, 64, 64)
+    levels = together[0].levels(images)
+    for place, head in enumerate((together[0].model[-1], together[1])):
+        assert torch.equal(member(together.state_dict(), layouts, place)(images), head(levels))
 
 
 def test_a_fresh_network_says_that_there_is_nothing_and_guesses_small_boxes() -> None:
@@ -190,24 +199,24 @@ def test_the_batch_of_a_step_follows_from_the_step_alone() -> None:
     for step, batch in zip(range(20, 23), batches, strict=True):
         again = first.at(step)
         assert torch.equal(batch.pixels, again.pixels)
-        assert torch.equal(batch.truth.boxes, again.truth.boxes)
+        assert torch.equal(batch.truths[0].boxes, again.truths[0].boxes)
 
 
 def test_an_example_that_cannot_be_made_ends_the_training_with_its_reason() -> None:
-    def broken(_index: int) -> Example:
+    def broken(_key: int) -> list[Example]:
         raise OSError("the disk is gone")
 
-    ahead = replace(squares(), example=broken).ahead()
+    ahead = replace(squares(), examples=broken).ahead()
     with pytest.raises(OSError, match="the disk is gone"):
         ahead.at(0)
     ahead.close()
 
 
 def test_a_network_learns_to_tell_a_red_square_from_a_blue_one_and_its_file_says_what_it_is(tmp_path: Path) -> None:
-    course = Course("squares", TINY, steps=90, rate=8e-3)
+    course = Course("squares", (TINY,), steps=90, rate=8e-3)
     weights = train(course, squares(8), work(tmp_path))
     output = tmp_path / "yolo26.onnx"
-    export(trained(weights, TINY), output, Facts("yolo26", ("red", "blue"), (64, 64)))
+    export(member(load_tensors(weights), [TINY], 0), output, Facts("yolo26", ("red", "blue"), (64, 64)))
     right = 0
     with opened(_Everything, output) as model:
         assert model.weights == "sample"
@@ -221,14 +230,14 @@ def test_a_network_learns_to_tell_a_red_square_from_a_blue_one_and_its_file_says
 
 
 def test_a_training_that_was_stopped_ends_where_it_would_have_ended(tmp_path: Path, monkeypatch: Any) -> None:
-    course = Course("squares", TINY, steps=6)
-    whole = trained(train(course, squares(), work(tmp_path / "whole")), TINY).state_dict()
+    course = Course("squares", (TINY,), steps=6)
+    whole = load_tensors(train(course, squares(), work(tmp_path / "whole")))
     monkeypatch.setattr("training.loop.SAVE_EVERY_S", 0.0)
     stopped = Stopping(course, at=3)
     with pytest.raises(KeyboardInterrupt):
         stopped.run(tmp_path / "stopped", monkeypatch)
     monkeypatch.undo()
-    resumed = trained(train(course, squares(), work(tmp_path / "stopped")), TINY).state_dict()
+    resumed = load_tensors(train(course, squares(), work(tmp_path / "stopped")))
     assert whole.keys() == resumed.keys()
     for key, tensor in whole.items():
         assert torch.equal(tensor, resumed[key]), key
@@ -251,7 +260,3 @@ class Stopping:
 
         monkeypatch.setattr(Learner, "learn", interrupted)
         train(self.course, squares(), work(folder))
-
-
-def test_a_moment_is_a_step_and_a_share() -> None:
-    assert Moment(3, 0.5).share == 0.5

@@ -47,7 +47,6 @@ class SceneSet:
         drawn: (width, height) that they are drawn at.
         kept: (width, height) that they are kept at, scaled as a network's input is: the same aspect.
         spec: a seed's scene, for a picture of (width, height) pixels.
-        whole: (width, height) of the pictures that these are windows of, where they are.
     """
 
     name: str
@@ -56,7 +55,6 @@ class SceneSet:
     drawn: tuple[int, int]
     kept: tuple[int, int]
     spec: Callable[[int, tuple[int, int]], SceneSpec] = random_spec
-    whole: tuple[int, int] | None = None
 
 
 #: What all networks learn from. Drawn at the size that is kept: at a camera's size, drawing would take three times as
@@ -64,7 +62,7 @@ class SceneSet:
 TRAINING = SceneSet("training", TRAIN, 4000, (640, 360), (640, 360))
 #: Windows of a camera's pictures, in which most people hold something: in whole pictures a gun has 8 of 640 px, and
 #: there is one in fourteen of them.
-WINDOWS = SceneSet("windows", TRAIN, 4000, (320, 320), (320, 320), window_spec, (1280, 720))
+WINDOWS = SceneSet("windows", TRAIN, 4000, (320, 320), (320, 320), window_spec)
 #: What they are measured on, at the size that a camera sends.
 HELD_OUT = SceneSet("held-out", VALIDATION, 240, (1280, 720), (1280, 720))
 #: Where the command of the sample networks keeps them.
@@ -73,11 +71,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "out" / "sample-zoo" / "scenes"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredScene:
-    """A scene from disk; the fields are those of `RenderedScene`, at the size that is kept.
-
-    Attributes:
-        whole: (width, height) of the picture that this is a window of, or its own.
-    """
+    """A scene from disk; the fields are those of `RenderedScene`, at the size that is kept."""
 
     picture: UInt8
     people: tuple[Person, ...]
@@ -89,7 +83,6 @@ class StoredScene:
     light: str
     caption: str
     seed: int
-    whole: tuple[int, int]
 
 
 AnyScene = StoredScene | RenderedScene
@@ -98,8 +91,7 @@ AnyScene = StoredScene | RenderedScene
 class Scenes(Sequence[StoredScene]):
     """The scenes of a folder, which must be complete. Pictures are read as they are asked for."""
 
-    def __init__(self, folder: Path, whole: tuple[int, int] | None = None) -> None:
-        self._whole = whole
+    def __init__(self, folder: Path) -> None:
         self._pictures: list[UInt8] = []
         self._facts: list[list[dict[str, Any]]] = []
         self._begins = [0]
@@ -118,9 +110,7 @@ class Scenes(Sequence[StoredScene]):
             raise IndexError(index)
         shard = bisect_right(self._begins, index) - 1
         place = index - self._begins[shard]
-        picture = self._pictures[shard][place]
-        height, width = picture.shape[:2]
-        return _from_facts(picture, self._facts[shard][place], self._whole or (width, height))
+        return _from_facts(self._pictures[shard][place], self._facts[shard][place])
 
     def __iter__(self) -> Iterator[StoredScene]:
         return (self[index] for index in range(len(self)))
@@ -143,7 +133,7 @@ def scenes(wanted: SceneSet, folder: Path, *, processes: int, progress: Progress
     missing = {number: seeds for number, seeds in shards.items() if not (home / f"{number:05}.json").exists()}
     if missing:
         _draw_all(wanted, home, missing, processes, progress or Progress())
-    return Scenes(home, wanted.whole)
+    return Scenes(home)
 
 
 def held_out(folder: Path = FOLDER, processes: int = 2) -> Scenes:
@@ -174,16 +164,7 @@ def stored(scene: RenderedScene, kept: tuple[int, int]) -> StoredScene:
         light=scene.light,
         caption=scene.caption,
         seed=scene.seed,
-        whole=kept,
     )
-
-
-def whole_size(scene: AnyScene) -> tuple[int, int]:
-    """(width, height) of the picture that a scene is, or is a window of."""
-    if isinstance(scene, StoredScene):
-        return scene.whole
-    height, width = scene.picture.shape[:2]
-    return width, height
 
 
 def _scaled(things: Sequence[T], factor: float) -> tuple[T, ...]:
@@ -254,10 +235,10 @@ def _facts(scene: StoredScene) -> dict[str, Any]:
     return facts
 
 
-def _from_facts(picture: UInt8, facts: dict[str, Any], whole: tuple[int, int]) -> StoredScene:
+def _from_facts(picture: UInt8, facts: dict[str, Any]) -> StoredScene:
     groups = {name: tuple(_thing(kind, row) for row in facts[name]) for name, kind in _GROUPS.items()}
     plain = {key: facts[key] for key in ("place", "light", "caption", "seed")}
-    return StoredScene(picture=picture, whole=whole, **groups, **plain)  # type: ignore[arg-type]
+    return StoredScene(picture=picture, **groups, **plain)  # type: ignore[arg-type]
 
 
 def _thing(kind: type[Thing], row: dict[str, Any]) -> Thing:

@@ -1,9 +1,11 @@
 """Finds the license plates of drawn vehicles.
 
-Network  YOLOv8's layout with a quarter of its channels and fewer in the deep layers; see `training.yolo`.
+Network  YOLOv8's layout with a quarter of its channels and fewer in the deep layers. All layers but the head are those
+         of the other three YOLO networks here: they are trained together.
 Classes  License_Plate.
-Input    the whole picture, letterboxed to 384 x 640 px. Learned from windows of 192 x 192 px at that scale.
-Limits   A plate that is hidden by more than half, or smaller than about 7 px square of the 640, was never asked for.
+Input    the whole picture, letterboxed to 384 x 640 px.
+Limits   Measured are plates of 8 px square of the 640 and more, hidden by at most half; read are those of 70 px of
+         width in the picture and more.
 """
 
 from __future__ import annotations
@@ -17,17 +19,14 @@ from hearthwatch.models.license_plate_detector import PlateDetectorAdapter
 from hearthwatch.models.plate_ocr import PlateOCRAdapter, normalise_plate
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Image
-from training.dataset import AnyScene, StoredScene, held_out, whole_size
+from training.dataset import AnyScene, held_out
+from training.scenes.labels import Thing
 from training.weights import opened
 from training.yolo.evaluate import match
-from training.yolo.examples import Example, View, example_of, fit
 from training.yolo.measure import precision_of
 from training.yolo.recipe import Lesson, hits
 
 NAMES = ("License_Plate",)
-SIZE = (384, 640)
-#: Side of the smallest square that is asked for, and the share of it that must be seen.
-LEAST_PX, LEAST_VISIBLE = 7.0, 0.5
 #: Plates whose text counts: at least so wide, in picture pixels, and hidden by next to nothing.
 READABLE_PX, READABLE_VISIBLE = 70.0, 0.95
 #: A found plate is read from this confidence on.
@@ -40,17 +39,15 @@ class _Everything(PlateDetectorAdapter):
     LOWEST = 0.02
 
 
-def example(scene: AnyScene) -> Example:
+def rows(scene: AnyScene) -> Sequence[tuple[int, Thing]]:
     """What is to be found in a scene."""
-    rows = [(0, plate) for plate in scene.plates]
-    scale = fit(whole_size(scene), SIZE)
-    return example_of(scene.picture, rows, scale=scale, least_px=LEAST_PX, least_visible=LEAST_VISIBLE)
+    return [(0, plate) for plate in scene.plates]
 
 
 def evaluate(path: Path, known: Sequence[AnyScene] | None = None) -> dict[str, float]:
     """mAP50 on held-out scenes, and `text`: the share of readable plates that are found and read without a mistake."""
     known = held_out() if known is None else known
-    measures = precision_of(_Everything, path, map(example, known), NAMES, lambda result: result.detections)
+    measures = precision_of(_Everything, path, map(LESSON.example, known), NAMES, lambda result: result.detections)
     return {"mAP50": measures["mAP50"], "text": text_accuracy(path, known)}
 
 
@@ -77,22 +74,5 @@ def text_accuracy(path: Path, known: Iterable[AnyScene]) -> float:
     return hits(labels, said)
 
 
-def times(scene: StoredScene) -> int:
-    """Scenes without a plate are there to teach what is none."""
-    return 2 if scene.plates else 1
-
-
-LESSON = Lesson(
-    model="license_plate_detector",
-    title="License plate detector",
-    names=NAMES,
-    size=SIZE,
-    view=View(size=(192, 192), zoom=(0.75, 1.4), focus=0.8, flip=0.0, least_px=6.0),
-    example=example,
-    times=times,
-    minutes=8,
-    steps=5000,
-    width=0.1875,
-    most=256,
-)
+LESSON = Lesson("license_plate_detector", "License plate detector", NAMES, (384, 640), rows, least_px=8.0)
 RECIPE = LESSON.recipe(evaluate)

@@ -1,14 +1,16 @@
 """Finds drawn people and their 17 joints.
 
-Network  YOLOv8's pose layout with a quarter of its channels and fewer in the deep layers; see `training.yolo`.
+Network  YOLOv8's pose layout with a quarter of its channels and fewer in the deep layers. All layers but the head are
+         those of the other three YOLO networks here: they are trained together.
 Classes  person, with COCO's 17 key points.
-Input    the whole picture, letterboxed to 448 x 768 px. Learned from windows of 192 x 192 px at that scale.
-Limits   Who is hidden by more than two thirds, or smaller than about 16 px square of the 768, was never asked for.
+Input    the whole picture, letterboxed to 448 x 768 px.
+Limits   Measured are people of 16 px square of the 768 and more, hidden by at most half; postures and OKS are those of
+         people of 77 px of height or width and more, hidden by at most a fifth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,31 +20,26 @@ from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Float, Image
 from hearthwatch.vision.keypoints import oks
 from hearthwatch.vision.posture import classify_posture
-from training.dataset import TRAINING, WINDOWS, AnyScene, StoredScene, held_out, whole_size
-from training.scenes.labels import Person
+from training.dataset import AnyScene, held_out
+from training.scenes.labels import Person, Thing
 from training.weights import opened
 from training.yolo.evaluate import Found, match, mean_average_precision
-from training.yolo.examples import Example, View, example_of, fit
 from training.yolo.recipe import Lesson, hits
 
 NAMES = ("person",)
-SIZE = (448, 768)
-#: Side of the smallest square that is asked for, at that size.
-LEAST_PX = 16.0
 #: Of whom the posture is asked: so tall or wide, in pixels of the 768, and hidden by next to nothing.
-POSED_PX, POSED_VISIBLE = 64.0, 0.8
+POSED_PX, POSED_VISIBLE = 77.0, 0.8
 
 
-def example(scene: AnyScene) -> Example:
-    """What is to be found in a scene."""
-    rows = [(0, person) for person in scene.people]
-    return example_of(scene.picture, rows, scale=fit(whole_size(scene), SIZE), least_px=LEAST_PX, keypoints=True)
+def rows(scene: AnyScene) -> Sequence[tuple[int, Thing]]:
+    """Who is to be found in a scene."""
+    return [(0, person) for person in scene.people]
 
 
 def evaluate(path: Path, known: Iterable[AnyScene] | None = None) -> dict[str, float]:
     """mAP50 of the boxes, the mean OKS of people who are found, and the share of postures that are told right."""
     answers = list(_answers(path, held_out() if known is None else known))
-    pairs = [(example(scene), _boxes(poses)) for scene, poses in answers]
+    pairs = [(LESSON.example(scene), _boxes(poses)) for scene, poses in answers]
     return {"mAP50": mean_average_precision(pairs, NAMES)["mAP50"], **skeletons(answers)}
 
 
@@ -83,7 +80,7 @@ def _answers(path: Path, known: Iterable[AnyScene]) -> Iterable[tuple[AnyScene, 
 
 
 def _is_posed(person: Person, scene: AnyScene) -> bool:
-    longest = max(person.box.width, person.box.height) * fit(whole_size(scene), SIZE)
+    longest = max(person.box.width, person.box.height) * LESSON.scale(scene)
     return longest >= POSED_PX and person.visible >= POSED_VISIBLE
 
 
@@ -102,22 +99,5 @@ def _boxes(poses: Poses) -> Found:
     )
 
 
-def times(scene: StoredScene) -> int:
-    """Scenes without people are there to teach what is none."""
-    return 3 if scene.people else 1
-
-
-LESSON = Lesson(
-    model="pose_estimator",
-    title="Pose estimator",
-    names=NAMES,
-    size=SIZE,
-    view=View(size=(192, 192), zoom=(0.7, 1.3), focus=0.95, least_px=12.0),
-    example=example,
-    times=times,
-    minutes=18,
-    steps=9000,
-    scenes=(WINDOWS, TRAINING),
-    keypoints=17,
-)
+LESSON = Lesson("pose_estimator", "Pose estimator", NAMES, (448, 768), rows, least_px=16.0, keypoints=17)
 RECIPE = LESSON.recipe(evaluate)

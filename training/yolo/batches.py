@@ -23,10 +23,10 @@ K = TypeVar("K")
 
 
 class Batch(NamedTuple):
-    """Views, (N, H, W, 3) uint8 RGB, and what is in them."""
+    """Views, (N, H, W, 3) uint8 RGB, and what each network is to find in them."""
 
     pixels: torch.Tensor
-    truth: Truth
+    truths: tuple[Truth, ...]
 
 
 @dataclass(slots=True)
@@ -35,14 +35,14 @@ class Batches(Generic[K]):
 
     Attributes:
         order: keys of examples; one pass over it, shuffled, follows the other. A key may come several times.
-        example: by key.
+        examples: a key's picture, with what each network is to find in it.
         view: how they are shown.
         size: views per batch.
         seed: of the order and of the views.
     """
 
     order: Sequence[K]
-    example: Callable[[K], Example]
+    examples: Callable[[K], Sequence[Example]]
     view: View
     size: int
     seed: int
@@ -56,12 +56,12 @@ class Batches(Generic[K]):
         """The same batches, asked for in order, made by a thread while the caller works."""
         return Ahead(self)
 
-    def _view(self, number: int) -> Example:
+    def _view(self, number: int) -> list[Example]:
         turn, place = divmod(number, len(self.order))
         if self._shuffled[0] != turn:
             self._shuffled = (turn, np.random.default_rng([self.seed, 0, turn]).permutation(len(self.order)))
         key = self.order[int(self._shuffled[1][place])]
-        return shown(self.example(key), self.view, np.random.default_rng([self.seed, 1, number]))
+        return shown(self.examples(key), self.view, np.random.default_rng([self.seed, 1, number]))
 
 
 class Ahead:
@@ -116,10 +116,15 @@ class Ahead:
         return False
 
 
-def _batch(views: Sequence[Example]) -> Batch:
+def _batch(views: Sequence[Sequence[Example]]) -> Batch:
+    pixels = torch.from_numpy(np.stack([view[0].pixels for view in views]))
+    return Batch(pixels, tuple(_truth(one) for one in zip(*views, strict=True)))
+
+
+def _truth(views: Sequence[Example]) -> Truth:
     points = [view.keypoints for view in views if view.keypoints is not None]
     keypoints = np.concatenate(points) if points else np.zeros((0, len(COCO_KEYPOINTS), 3), np.float32)
-    truth = Truth(
+    return Truth(
         images=_which([len(view.boxes) for view in views]),
         boxes=torch.from_numpy(np.concatenate([view.boxes for view in views])),
         classes=torch.from_numpy(np.concatenate([view.classes for view in views]).astype(np.int64)),
@@ -127,7 +132,6 @@ def _batch(views: Sequence[Example]) -> Batch:
         ignored_images=_which([len(view.ignore) for view in views]),
         ignored=torch.from_numpy(np.concatenate([view.ignore for view in views])),
     )
-    return Batch(torch.from_numpy(np.stack([view.pixels for view in views])), truth)
 
 
 def _which(counts: Sequence[int]) -> torch.Tensor:

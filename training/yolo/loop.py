@@ -1,4 +1,4 @@
-"""One YOLO training: what a step does. That it can be stopped and taken up again is `training.loop`'s business."""
+"""Training of networks that share a body: what a step does. That it can be stopped is `training.loop`'s business."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 
-from hearthwatch.networks.yolov8 import YOLOv8
-from training.loop import Moment, load_tensors, run, warm_then_cosine
+from training.loop import Moment, run, warm_then_cosine
 from training.recipe import Workplace
 from training.yolo.batches import Batch, Batches
 from training.yolo.losses import Gains, losses
-from training.yolo.plan import Layout, fresh
+from training.yolo.plan import Layout, family
 
 #: A step is hardly ever steeper; one that is would undo hundreds.
 MOST_GRADIENT = 10.0
@@ -23,11 +22,11 @@ _CPU_FACTS = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a network is trained.
+    """How networks are trained together.
 
     Attributes:
         title: for the progress.
-        layout: of the network.
+        layouts: of the networks; all but their heads is the same.
         steps: how many, where there is no limit in minutes.
         rate: of AdamW, at its highest.
         decay: of kernels; biases and norms do not decay.
@@ -37,22 +36,22 @@ class Course:
     """
 
     title: str
-    layout: Layout
+    layouts: tuple[Layout, ...]
     steps: int
     rate: float = 4e-3
     decay: float = 0.05
-    warm: float = 0.05
+    warm: float = 0.03
     gains: Gains = Gains()  # noqa: RUF009 - frozen
     seed: int = 0
 
 
 class Learner:
-    """A network on its way, and its optimizer (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
+    """Networks on their way, and their optimizer (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
 
     def __init__(self, course: Course) -> None:
         self._course = course
-        self.network = fresh(course.layout, course.seed).to(memory_format=torch.channels_last)
-        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        self.networks: Any = family(course.layouts, course.seed).to(memory_format=torch.channels_last)
+        parameters = [parameter for parameter in self.networks.parameters() if parameter.requires_grad]
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": course.decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -70,18 +69,20 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = self._course.rate * warm_then_cosine(share, self._course.warm)
         images = batch.pixels.permute(0, 3, 1, 2).float() / 255
+        first, *heads = self.networks
         with torch.autocast("cpu", torch.bfloat16, enabled=self._fast):
-            raw = self.network.raw(images)
-        total = losses(raw, batch.truth, self._course.gains).total
+            levels = first.levels(images)
+            raws = [head.raw(levels) for head in (first.model[-1], *heads)]
+        total = sum(losses(raw, truth, self._course.gains).total for raw, truth in zip(raws, batch.truths, strict=True))
         self.optimizer.zero_grad()
         total.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), MOST_GRADIENT)
+        torch.nn.utils.clip_grad_norm_(self.networks.parameters(), MOST_GRADIENT)
         self.optimizer.step()
         return float(total.detach())
 
 
 def train(course: Course, batches: Batches[Any], work: Workplace) -> Path:
-    """Train, or go on; gives the file of the averaged network.
+    """Train, or go on; gives the file of the averaged networks.
 
     Args:
         course: how.
@@ -99,17 +100,10 @@ def train(course: Course, batches: Batches[Any], work: Workplace) -> Path:
             work,
             title=course.title,
             steps=course.steps,
-            network=learner.network,
+            network=learner.networks,
             parts={"optimizer": learner.optimizer},
             step=step,
         )
-
-
-def trained(path: Path, layout: Layout) -> YOLOv8:
-    """The network of a finished training, ready to infer."""
-    network: Any = fresh(layout, 0)
-    network.load_state_dict(load_tensors(path))
-    return network.eval().requires_grad_(requires_grad=False)
 
 
 def has_bf16() -> bool:

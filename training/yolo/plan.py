@@ -10,6 +10,7 @@ branches of the heads are narrower as well: 64 channels for a box's distances ar
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +93,33 @@ def fresh(layout: Layout, seed: int) -> YOLOv8:
             _set(points[-1].bias, torch.tensor([0.25, 0.25, 0.0]).repeat(head.shape[0]))
             nn.init.normal_(points[-1].weight, std=0.01)
     return network
+
+
+def family(layouts: Sequence[Layout], seed: int) -> nn.ModuleList:
+    """Networks that share all but their heads: the first one whole, and the heads of the others.
+
+    Args:
+        layouts: of the same body.
+        seed: as of `fresh`.
+    """
+    return nn.ModuleList([fresh(layouts[0], seed), *(fresh(layout, seed).model[-1] for layout in layouts[1:])])
+
+
+def member(tensors: Mapping[str, torch.Tensor], layouts: Sequence[Layout], place: int) -> YOLOv8:
+    """One of a family, whole.
+
+    Args:
+        tensors: of the family.
+        layouts: of the family.
+        place: which.
+    """
+    network = fresh(layouts[place], 0)
+    head = f"model.{len(network.model) - 1}."
+    own = {key: tensors[f"0.{key}"] for key in network.state_dict() if not key.startswith(head)}
+    prefix = f"0.{head}" if place == 0 else f"{place}."
+    own |= {key: tensors[prefix + key.removeprefix(head)] for key in network.state_dict() if key.startswith(head)}
+    network.load_state_dict(own)
+    return network.eval().requires_grad_(requires_grad=False)
 
 
 def _set(parameter: torch.Tensor, value: torch.Tensor) -> None:

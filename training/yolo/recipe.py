@@ -1,15 +1,33 @@
-"""What the recipes of the YOLO networks share: from a description to a `Recipe`."""
+"""What the recipes of the four YOLO networks share: one training, in which every picture teaches all of them.
+
+Alone, each of them would have a quarter of the time, and would learn the same streets, people and cars again. They
+share all layers but their heads, and end as four files that know nothing of each other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from training.dataset import TRAINING, AnyScene, SceneSet, StoredScene, scenes
+from training.dataset import TRAINING, WINDOWS, AnyScene, scenes
 from training.recipe import Recipe, Workplace
-from training.yolo.examples import Example, View
+from training.scenes.labels import Thing
+from training.yolo.examples import Example, View, example_of
 from training.yolo.export import Facts, export
+
+if TYPE_CHECKING:
+    from training.yolo.plan import Layout
+
+#: Whole pictures of 640 px and windows of pictures of 1280 px, as they are: each network is used at a size between.
+SETS = (TRAINING, WINDOWS)
+VIEW = View(size=(256, 256), zoom=(0.6, 1.4), focus=0.9)
+#: What is learned; less is asked for when the networks are measured.
+LEARNED_PX, LEARNED_VISIBLE = 6.0, 0.3
+STEPS, BATCH, RATE, SEED = 12_000, 16, 4e-3, 5
+#: That the one training takes on two cores, about.
+MINUTES = 55.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,73 +39,93 @@ class Lesson:
         title: in words.
         names: of the classes, by index.
         size: (height, width) of its input in use.
-        view: how it is shown pictures in training.
-        example: what it is to find in a scene.
-        scenes: that it learns from.
-        times: how often a scene is shown in each pass over all of them.
-        minutes: that the training takes on two cores, about.
-        steps: of the training.
-        batch: views per step.
+        rows: class index and label of everything in a scene that it is for.
+        least_px: when it is measured, things smaller than a square of this side, in its input, are not asked for.
+        least_visible: nor are those of whom less can be seen.
         keypoints: per object; 0 for a plain detector.
-        width: multiplier of the stock channels.
-        most: stock channels that no layer exceeds.
-        rate: of the optimizer.
-        seed: of everything.
     """
 
     model: str
     title: str
     names: tuple[str, ...]
     size: tuple[int, int]
-    view: View
-    example: Callable[[AnyScene], Example]
-    times: Callable[[StoredScene], int]
-    minutes: float
-    steps: int
-    batch: int = 16
-    scenes: tuple[SceneSet, ...] = (TRAINING,)
+    rows: Callable[[AnyScene], Sequence[tuple[int, Thing]]]
+    least_px: float
+    least_visible: float = 0.5
     keypoints: int = 0
-    width: float = 0.25
-    most: int = 384
-    rate: float = 4e-3
-    seed: int = 5
 
     def recipe(self, evaluate: Callable[[Path], dict[str, float]]) -> Recipe:
         """As the command knows it."""
-        return Recipe(self.model, self.title, self.minutes, self.train, self.export, evaluate)
+        return Recipe(self.model, self.title, MINUTES, train, self.export, evaluate)
 
-    def train(self, work: Workplace) -> Path:
-        """Weights of the trained network."""
-        # Not at the top: the finished networks are measured where there is no torch.
-        from training.yolo.batches import Batches
-        from training.yolo.loop import Course, train
+    def example(self, scene: AnyScene) -> Example:
+        """What it is asked for in a whole picture, when it is measured."""
+        least_px = self.least_px / self.scale(scene)
+        return example_of(
+            scene.picture,
+            self.rows(scene),
+            least_px=least_px,
+            least_visible=self.least_visible,
+            keypoints=self.keypoints > 0,
+        )
 
-        known = [scenes(each, work.scenes, processes=work.threads, progress=work.progress) for each in self.scenes]
-        order = [
-            (part, index)
-            for part, some in enumerate(known)
-            for index, scene in enumerate(some)
-            for _ in range(self.times(scene))
-        ]
-        batches = Batches(order, lambda key: self.example(known[key[0]][key[1]]), self.view, self.batch, self.seed)
-        course = Course(self.title.lower(), self._layout(), self.steps, rate=self.rate, seed=self.seed)
-        return train(course, batches, work)
+    def learned(self, scene: AnyScene) -> Example:
+        """What it learns from a picture, as the view allows."""
+        return example_of(
+            scene.picture, self.rows(scene), least_px=0, least_visible=LEARNED_VISIBLE, keypoints=self.keypoints > 0
+        )
+
+    def scale(self, scene: AnyScene) -> float:
+        """Pixels of its input per pixel of a whole picture."""
+        height, width = scene.picture.shape[:2]
+        return min(self.size[0] / height, self.size[1] / width)
 
     def export(self, weights: Path, output: Path) -> None:
-        """Weights to graph and card."""
-        from training.yolo.loop import trained
+        """Weights of all four to this one's graph and card."""
+        from training.loop import load_tensors
+        from training.yolo.plan import member
 
-        export(trained(weights, self._layout()), output, Facts(self.model, self.names, self.size))
+        all_of_them = lessons()
+        place = [lesson.model for lesson in all_of_them].index(self.model)
+        network = member(load_tensors(weights), [lesson.layout() for lesson in all_of_them], place)
+        export(network, output, Facts(self.model, self.names, self.size))
 
-    def _layout(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - of a module that needs torch
+    def layout(self) -> Layout:
+        """Of its network. Needs torch."""
         from training.yolo.plan import Layout
 
-        return Layout(len(self.names), self.keypoints, self.width, self.most)
+        return Layout(len(self.names), self.keypoints)
 
 
-def once(_scene: StoredScene) -> int:
-    """As often as any other."""
-    return 1
+def lessons() -> list[Lesson]:
+    """All four, in the order of their heads."""
+    # Not at the top: each of them imports this module.
+    from training.recipes import detector, plates, pose, threat
+
+    return [detector.LESSON, pose.LESSON, threat.LESSON, plates.LESSON]
+
+
+def train(work: Workplace) -> Path:
+    """Weights of all four, from one training: whoever asks first has it done.
+
+    It is kept beside the scenes, under the name of the folder that was given: that is the version of the code.
+    """
+    # Not at the top: the finished networks are measured where there is no torch.
+    from training.yolo.batches import Batches
+    from training.yolo.loop import Course
+    from training.yolo.loop import train as learn
+
+    known = [scenes(each, work.scenes, processes=work.threads, progress=work.progress) for each in SETS]
+    order = [(part, index) for part, some in enumerate(known) for index in range(len(some))]
+    taught = lessons()
+
+    def examples(key: tuple[int, int]) -> list[Example]:
+        scene = known[key[0]][key[1]]
+        return [lesson.learned(scene) for lesson in taught]
+
+    course = Course("YOLO networks", tuple(lesson.layout() for lesson in taught), STEPS, rate=RATE, seed=SEED)
+    folder = work.scenes.parent / "yolo" / work.folder.name
+    return learn(course, Batches(order, examples, VIEW, BATCH, SEED), replace(work, folder=folder))
 
 
 def hits(labels: Sequence[str], said: Sequence[str]) -> float:

@@ -20,7 +20,7 @@ from torch import nn
 
 from hearthwatch.networks.weights import Tensors, fill
 from hearthwatch.networks.yolov8_blocks import Concat, Conv
-from hearthwatch.networks.yolov8_heads import Detect, HeadWidths, Raw
+from hearthwatch.networks.yolov8_heads import Detect, HeadWidths
 from hearthwatch.networks.yolov8_layers import LayerMaker
 from hearthwatch.networks.yolov8_plan import Plan, read_plan
 
@@ -66,13 +66,9 @@ class YOLOv8(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """(N, 3, H, W) to what the head gives."""
-        return self.model[-1](self._levels(images))
+        return self.model[-1](self.levels(images))
 
-    def raw(self, images: torch.Tensor) -> Raw:
-        """(N, 3, H, W) to what the branches of the head say, for a training."""
-        return self.model[-1].raw(self._levels(images))
-
-    def _levels(self, images: torch.Tensor) -> list[torch.Tensor]:
+    def levels(self, images: torch.Tensor) -> list[torch.Tensor]:
         """The maps that the head reads, finest first."""
         kept: dict[int, torch.Tensor] = {}
         inputs, last = [images], images
