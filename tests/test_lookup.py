@@ -61,6 +61,21 @@ class TestOrderOfSources:
         )
         assert (found.path.name, found.how, found.kind) == ("mine.onnx", "given path", "onnx")
 
+    def test_an_explicit_file_of_another_model_is_taken_whatever_lies_beside_it(self, tmp_path: Path) -> None:
+        """A detector's decoder may be asked to read a weapon detector's file, as the conversion's test does."""
+        put(tmp_path, "mine.onnx", "other.onnx")
+        put_card(tmp_path, "mine.json", {"model": "threat_detector"})
+        put_card(tmp_path, "other.json", {"model": "pose_estimator"})
+        assert find_weights(QUERY, explicit=tmp_path / "mine.onnx", models_dir=tmp_path).path == tmp_path / "mine.onnx"
+
+    def test_one_variable_names_both_towers_of_clip(self, tmp_path: Path) -> None:
+        put(tmp_path, "vision.onnx", "text.onnx")
+        put_card(tmp_path, "vision.json", {"model": "clip"})
+        put_card(tmp_path, "text.json", {"model": "clip_text"})
+        given = ("CLIP_MODEL_PATH", str(tmp_path / "vision.onnx"))
+        found = find_weights(WeightsQuery.for_model("clip_text"), variable=given, models_dir=tmp_path)
+        assert found.path == tmp_path / "text.onnx"
+
     def test_a_variable_comes_before_the_models_directory(self, tmp_path: Path) -> None:
         put(tmp_path, "other.pt", "yolov8n-pose.onnx")
         variable = ("POSE_MODEL_PATH", str(tmp_path / "other.pt"))

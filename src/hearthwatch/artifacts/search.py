@@ -97,12 +97,13 @@ def search(query: WeightsQuery, places: list[Path], own: list[Path]) -> Candidat
 
 
 def companion(query: WeightsQuery, path: Path) -> Candidate | None:
-    """The file beside the one that was named, where that says that it serves another model and this one says ours.
+    """The file beside the one that was named, where that says that it serves the other tower and this one says ours.
 
-    CLIP's towers are two files, and one variable names them.
+    CLIP's towers are two files of one folder, and one variable names them. Any other file that somebody named is taken
+    as it is, whatever lies beside it.
     """
     declared = declared_by_card(path) or declared_by_metadata(path)
-    if declared is None or declared in query.names:
+    if declared is None or declared in query.names or not {*FOLDERS.get(declared, ())} & {*query.folders}:
         return None
     beside = [file for file in files_of(path.parent) if file.suffix.lower() in EXTENSIONS]
     ours = list(_by_declaration(query, beside))
