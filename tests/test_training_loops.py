@@ -145,7 +145,8 @@ def test_a_classifier_learns_two_colours_and_its_file_answers_as_a_pet_classifie
 ) -> None:
     pixels = colours(32, (48, 48))
     examples = Examples(pixels, np.tile(WHOLE, (32, 1)), np.arange(32) % 2)
-    plan = ClassifierPlan(30, size=(64, 64), examples=8)
+    plan = ClassifierPlan(120, size=(64, 64), examples=8)
+    torch.manual_seed(5)  # about one first guess in three is not drawn out of its corner by so few steps
     checkpoint = train_classifier(create_resnet(18, 2, stem=pet.STEM), examples, plan, workplace)
     pet.export(checkpoint, onnx := tmp_path / "pet_classifier.onnx")
     said = [result.pet_type for result in predict(PetAdapter, onnx, [Image.of(picture) for picture in pixels[:6]])]

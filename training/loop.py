@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,11 +94,33 @@ def run(
         ArithmeticError: the loss is no number.
     """
     workplace.folder.mkdir(parents=True, exist_ok=True)
-    trained, running = workplace.folder / TRAINED, workplace.folder / RUNNING
+    trained = workplace.folder / TRAINED
     if trained.is_file():
         return trained
     torch.set_num_threads(workplace.threads)
+    with _tiny_numbers_as_zero():
+        return _train(workplace, title, steps, network, parts, step)
+
+
+@contextmanager
+def _tiny_numbers_as_zero() -> Iterator[None]:
+    """Denormal numbers cost hundreds of times what others do; afterwards this process has them again."""
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _train(
+    workplace: Workplace,
+    title: str,
+    steps: int,
+    network: nn.Module,
+    parts: Mapping[str, Stateful],
+    step: Callable[[Moment], float],
+) -> Path:
+    trained, running = workplace.folder / TRAINED, workplace.folder / RUNNING
     network.to(memory_format=torch.channels_last)
     average = Average(network)
     kept: dict[str, Stateful] = {"network": network, "average": average.module, **parts}

@@ -89,7 +89,6 @@ def train(course: Course, batches: Batches[Any], work: Workplace) -> Path:
         batches: with what.
         work: where the checkpoint is, and what may be used.
     """
-    torch.set_flush_denormal(True)
     learner = Learner(course)
     with closing(batches.ahead()) as ahead:
 

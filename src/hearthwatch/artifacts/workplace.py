@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from hearthwatch.artifacts.lockfile import exclusive
-
 SUFFIX = ".partial"
 _LOCK = "lock"
 
@@ -46,8 +44,11 @@ def _locked_folder(parent: Path, prefix: str, stack: ExitStack) -> Path:
     while True:
         folder = Path(tempfile.mkdtemp(SUFFIX, prefix, parent))
         with suppress(FileNotFoundError), ExitStack() as locked:
-            locked.enter_context(exclusive(folder / _LOCK))
-            if (folder / _LOCK).exists():
+            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+            locked.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # The same file, not just one of that name: a second clean-up may have made another in its place.
+            if os.path.samestat(os.fstat(descriptor), (folder / _LOCK).stat()):
                 stack.push(locked.pop_all())
                 return folder
 
