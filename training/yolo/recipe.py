@@ -25,7 +25,7 @@ SETS = (TRAINING, WINDOWS)
 VIEW = View(size=(256, 256), zoom=(0.6, 1.4), focus=0.9)
 #: What is learned; less is asked for when the networks are measured.
 LEARNED_PX, LEARNED_VISIBLE = 6.0, 0.3
-STEPS, BATCH, RATE, SEED = 12_000, 16, 4e-3, 5
+STEPS, BATCH, RATE, SEED = 12_000, 16, 2e-3, 5
 #: That the one training takes on two cores, about.
 MINUTES = 55.0
 
@@ -111,10 +111,14 @@ def train(work: Workplace) -> Path:
     It is kept beside the scenes, under the name of the folder that was given: that is the version of the code.
     """
     # Not at the top: the finished networks are measured where there is no torch.
+    from training.loop import TRAINED
     from training.yolo.batches import Batches
     from training.yolo.loop import Course
     from training.yolo.loop import train as learn
 
+    folder = work.scenes.parent / "yolo" / work.folder.name
+    if (folder / TRAINED).is_file():
+        return folder / TRAINED
     known = [scenes(each, work.scenes, processes=work.threads, progress=work.progress) for each in SETS]
     order = [(part, index) for part, some in enumerate(known) for index in range(len(some))]
     taught = lessons()
@@ -124,7 +128,6 @@ def train(work: Workplace) -> Path:
         return [lesson.learned(scene) for lesson in taught]
 
     course = Course("YOLO networks", tuple(lesson.layout() for lesson in taught), STEPS, rate=RATE, seed=SEED)
-    folder = work.scenes.parent / "yolo" / work.folder.name
     return learn(course, Batches(order, examples, VIEW, BATCH, SEED), replace(work, folder=folder))
 
 
