@@ -13,7 +13,8 @@ from rich.console import Console
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
-from training.classify import ClassifierPlan, Examples, train_classifier  # noqa: E402
+from torch.nn import functional  # noqa: E402
+from training.classify import ClassifierPlan, Examples, Pointer, train_classifier  # noqa: E402
 from training.depth_net import DepthNet, DepthPlan, Views, depth_loss, train_depth  # noqa: E402
 from training.embedding import EmbeddingPlan, Portraits, batch_hard, train_embedding  # noqa: E402
 from training.loop import RUNNING, Moment, load_tensors, run, warm_then_cosine  # noqa: E402
@@ -120,6 +121,21 @@ def test_the_rate_rises_falls_and_is_never_0_while_there_are_steps() -> None:
     assert rates[-1] < 0.01
 
 
+def test_the_pointer_is_content_where_the_maps_say_where_the_thing_is() -> None:
+    layer = torch.nn.Identity()
+    pointer = Pointer(layer, 1)
+    with torch.no_grad():
+        pointer.head.weight.fill_(1.0)
+        pointer.head.bias.zero_()
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., :4] = 1
+    layer(40 * functional.avg_pool2d(mask, 4) - 20)
+    right = float(pointer.loss(mask).detach())
+    layer(20 - 40 * functional.avg_pool2d(mask, 4))
+    assert right < 1e-3
+    assert float(pointer.loss(mask).detach()) > 10
+
+
 # The losses
 
 
@@ -144,10 +160,11 @@ def test_a_classifier_learns_two_colours_and_its_file_answers_as_a_pet_classifie
     workplace: Workplace, tmp_path: Path
 ) -> None:
     pixels = colours(32, (48, 48))
-    examples = Examples(pixels, np.tile(WHOLE, (32, 1)), np.arange(32) % 2)
-    plan = ClassifierPlan(120, size=(64, 64), examples=8)
-    torch.manual_seed(5)  # about one first guess in three is not drawn out of its corner by so few steps
-    checkpoint = train_classifier(create_resnet(18, 2, stem=pet.STEM), examples, plan, workplace)
+    masked = np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], axis=3)
+    examples = Examples(masked, np.tile(WHOLE, (32, 1)), np.arange(32) % 2)
+    plan = ClassifierPlan(30, size=(64, 64), examples=8)
+    network = create_resnet(18, 2, stem=pet.STEM)
+    checkpoint = train_classifier(network, Pointer(network.layer3, 4 * pet.STEM), examples, plan, workplace)
     pet.export(checkpoint, onnx := tmp_path / "pet_classifier.onnx")
     said = [result.pet_type for result in predict(PetAdapter, onnx, [Image.of(picture) for picture in pixels[:6]])]
     assert said == ["cat", "dog"] * 3

@@ -43,12 +43,12 @@ USUAL, EXACT = Variation(), Variation(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def with_room(picture: UInt8, box: Box, margin: float, size: tuple[int, int]) -> tuple[UInt8, Float]:
-    """Cut a box with its margin and some room, at `size` (height, width).
+    """Cut a box with its margin and some room, at `size` (height, width). There may be a fourth channel.
 
     Returns:
         The pixels, and where the box with its margin lies in them: x1, y1, x2, y2 as shares.
     """
-    image = Image.of(picture)
+    image = Image.of(picture[..., :3])
     wide, exact = (crop(image, box, margin=m).region for m in (margin + ROOM, margin))
     cut = picture[int(wide[1]) : int(wide[3]), int(wide[0]) : int(wide[2])]
     left, top, width, height = wide[0], wide[1], wide[2] - wide[0], wide[3] - wide[1]
@@ -64,7 +64,10 @@ def resized(pixels: UInt8, size: tuple[int, int]) -> UInt8:
 
 
 def varied(pixels: UInt8, inner: Float, size: tuple[int, int], rng: np.random.Generator, how: Variation) -> Float:
-    """One crop as the network is shown it: (3, height, width), ImageNet's mean and standard deviation."""
+    """One crop as the network is shown it: (3, height, width), ImageNet's mean and standard deviation.
+
+    A fourth channel, such as a mask, is cut and mirrored with the others and comes out as 0..1.
+    """
     height, width = pixels.shape[:2]
     x1, y1, x2, y2 = (float(v) for v in inner)
     shift = rng.uniform(-how.jitter, how.jitter, 4) * [x2 - x1, y2 - y1, x2 - x1, y2 - y1]
@@ -73,7 +76,8 @@ def varied(pixels: UInt8, inner: Float, size: tuple[int, int], rng: np.random.Ge
     cut = resized(pixels[y : max(round(bottom), y + 1), x : max(round(right), x + 1)], size)
     if rng.random() < 0.5 and how is not EXACT:
         cut = cut[:, ::-1]
-    values: Float = cut.astype(np.float32) / np.float32(255)
+    everything: Float = cut.astype(np.float32) / np.float32(255)
+    values, rest = everything[..., :3], everything[..., 3:]
     if how.gain or how.gamma:
         gain, gamma = (math.exp(rng.uniform(-1, 1) * math.log1p(most)) for most in (how.gain, how.gamma))
         values = np.clip(values ** np.float32(gamma) * np.float32(gain), 0, 1)
@@ -81,7 +85,7 @@ def varied(pixels: UInt8, inner: Float, size: tuple[int, int], rng: np.random.Ge
         values += rng.standard_normal(values.shape, np.float32) * np.float32(rng.uniform(0, how.noise))
     if rng.random() < how.erased:
         _erase(values, rng)
-    return np.ascontiguousarray(normalised(values).transpose(2, 0, 1))
+    return np.ascontiguousarray(np.concatenate([normalised(values), rest], axis=2).transpose(2, 0, 1))
 
 
 def normalised(values: Float) -> Float:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from hearthwatch.vision.image import Float, UInt8
 from training.augment import Variation, batch
-from training.loop import Moment, mixed_precision, run, warm_then_cosine
+from training.loop import Moment, Stateful, mixed_precision, run, warm_then_cosine
 from training.recipe import Workplace
 
 
@@ -25,7 +25,7 @@ class Examples:
     """Crops with what they show.
 
     Attributes:
-        pixels: (n, h, w, 3), with room around the thing.
+        pixels: (n, h, w, 4), with room around the thing; RGB, and 255 where the thing is.
         inner: (n, 4) where its box lies in them, as shares.
         label: (n,) class index.
     """
@@ -50,6 +50,7 @@ class ClassifierPlan:
         examples: in a batch, as many of each class.
         rate: of AdamW, at its highest.
         smoothing: of the labels.
+        mask_weight: of the loss of the masks.
     """
 
     steps: int
@@ -58,15 +59,40 @@ class ClassifierPlan:
     examples: int = 32
     rate: float = 2e-3
     smoothing: float = 0.05
+    mask_weight: float = 1.0
     variation: Variation = ANIMALS_DIFFER
 
 
-def train_classifier(network: nn.Module, examples: Examples, plan: ClassifierPlan, workplace: Workplace) -> Path:
+class Pointer(nn.Module):
+    """Says from a layer's maps where the thing is. Drawn things come with their masks, and a network that knows what to
+    look at learns faster what it is; only the training has it.
+
+    Args:
+        layer: of the network.
+        channels: of its output.
+    """
+
+    def __init__(self, layer: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(channels, 1, 1)
+        self._maps: list[torch.Tensor] = []
+        layer.register_forward_hook(lambda _layer, _inputs, maps: self._maps.append(maps))
+
+    def loss(self, mask: torch.Tensor) -> torch.Tensor:
+        """Of the network's latest answer; (N, 1, H, W), 0..1."""
+        maps = self._maps.pop()
+        target = functional.adaptive_avg_pool2d(mask, maps.shape[2:])
+        return functional.binary_cross_entropy_with_logits(self.head(maps.float()), target)
+
+
+def train_classifier(
+    network: nn.Module, pointer: Pointer, examples: Examples, plan: ClassifierPlan, workplace: Workplace
+) -> Path:
     """Train `network`, which gives logits; the checkpoint is its state."""
     classes = [np.flatnonzero(examples.label == index) for index in range(int(examples.label.max()) + 1)]
     if min(len(found) for found in classes) == 0:
         raise ValueError("a class has no examples")
-    optimizer = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=1e-2)
+    optimizer = torch.optim.AdamW([*network.parameters(), *pointer.parameters()], lr=plan.rate, weight_decay=1e-2)
 
     def step(moment: Moment) -> float:
         for group in optimizer.param_groups:
@@ -74,17 +100,17 @@ def train_classifier(network: nn.Module, examples: Examples, plan: ClassifierPla
         rng = np.random.default_rng([2, moment.step])
         chosen = [int(rng.choice(classes[turn % len(classes)])) for turn in range(plan.examples)]
         size = plan.size if moment.share >= plan.half_until else (plan.size[0] // 2, plan.size[1] // 2)
-        pixels = batch(examples.pixels[chosen], examples.inner[chosen], size, rng, plan.variation)
+        shown = torch.from_numpy(batch(examples.pixels[chosen], examples.inner[chosen], size, rng, plan.variation))
         network.train()
         with mixed_precision():
-            logits = network(torch.from_numpy(pixels).to(memory_format=torch.channels_last))
+            logits = network(shown[:, :3].contiguous(memory_format=torch.channels_last))
         labels = torch.from_numpy(examples.label[chosen])
         loss = functional.cross_entropy(logits.float(), labels, label_smoothing=plan.smoothing)
+        loss = loss + plan.mask_weight * pointer.loss(shown[:, 3:])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         return float(loss.detach())
 
-    return run(
-        workplace, title="training", steps=plan.steps, network=network, parts={"optimizer": optimizer}, step=step
-    )
+    parts: dict[str, Stateful] = {"pointer": pointer, "optimizer": optimizer}
+    return run(workplace, title="training", steps=plan.steps, network=network, parts=parts, step=step)

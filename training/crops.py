@@ -77,9 +77,13 @@ def clear_pets(scene: RenderedScene) -> list[Animal]:
 
 
 def pets(seed: int) -> Rows:
-    """The animals of one scene: `Examples` by name."""
+    """The animals of one scene: `Examples` by name. The fourth channel is 255 where the animal is seen."""
     scene = pet_scene(seed)
-    rows = [(*with_room(scene.picture, animal.box, PET_MARGIN, PET_SIZE), animal.kind) for animal in clear_pets(scene)]
+    rows = []
+    for animal in clear_pets(scene):
+        mask = (scene.ids == animal.owner).astype(np.uint8) * 255
+        mask = np.asarray(cv2.resize(mask, scene.picture.shape[1::-1], interpolation=cv2.INTER_AREA))
+        rows.append((*with_room(np.dstack([scene.picture, mask]), animal.box, PET_MARGIN, PET_SIZE), animal.kind))
     if not rows:
         return {}
     return {

@@ -33,7 +33,7 @@ STEM = 16
 def train(workplace: Workplace) -> Path:
     """From scratch, on `LEARNED`."""
     from hearthwatch.networks.resnet import create_resnet
-    from training.classify import ClassifierPlan, Examples, train_classifier
+    from training.classify import ClassifierPlan, Examples, Pointer, train_classifier
 
     drawn = gather(
         crops.pets,
@@ -44,7 +44,8 @@ def train(workplace: Workplace) -> Path:
         processes=workplace.threads,
     )
     network = create_resnet(18, len(ANIMALS), stem=STEM)
-    return train_classifier(network, Examples(**drawn), ClassifierPlan(STEPS), workplace)  # type: ignore[arg-type]
+    examples = Examples(**drawn)  # type: ignore[arg-type]
+    return train_classifier(network, Pointer(network.layer3, 4 * STEM), examples, ClassifierPlan(STEPS), workplace)
 
 
 def export(checkpoint: Path, onnx: Path) -> None:
