@@ -162,7 +162,7 @@ def test_a_classifier_learns_two_colours_and_its_file_answers_as_a_pet_classifie
     pixels = colours(32, (48, 48))
     masked = np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], axis=3)
     examples = Examples(masked, np.tile(WHOLE, (32, 1)), np.arange(32) % 2)
-    plan = ClassifierPlan(30, size=(64, 64), examples=8)
+    plan = ClassifierPlan(30, size=pet.SIZE, examples=8)  # the size that its file is asked at
     network = create_resnet(18, 2, stem=pet.STEM)
     checkpoint = train_classifier(network, Pointer(network.layer3, 4 * pet.STEM), examples, plan, workplace)
     pet.export(checkpoint, onnx := tmp_path / "pet_classifier.onnx")

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from hearthwatch.vision.image import Float, UInt8
 from training.augment import Variation, batch
-from training.loop import Moment, Stateful, mixed_precision, run, warm_then_cosine
+from training.loop import Moment, Stateful, first_weights, mixed_precision, run, warm_then_cosine
 from training.recipe import Workplace
 
 
@@ -78,8 +78,7 @@ def train_embedding(
 ) -> Path:
     """Train `network`, which gives vectors of `features` numbers; the checkpoint is the network's alone."""
     names, label = np.unique(portraits.identity, return_inverse=True)
-    torch.manual_seed(0)
-    classifier = nn.Linear(features, len(names), bias=False)
+    classifier = first_weights(lambda: nn.Linear(features, len(names), bias=False))
     learning = [*network.parameters(), *classifier.parameters()]
     optimizer = torch.optim.AdamW(learning, lr=plan.rate, weight_decay=5e-4)
     draw = _sampler(portraits, label, plan)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -20,6 +21,9 @@ from training.recipe import Workplace
 SAVE_EVERY_S = 30.0
 _CPU_FACTS = Path("/proc/cpuinfo")
 RUNNING, TRAINED = "running.pt", "trained.pt"
+
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Stateful(Protocol):
@@ -142,6 +146,13 @@ def _train(
     return trained
 
 
+def first_weights(make: Callable[[], M], seed: int = 0) -> M:
+    """A new network; the same seed gives the same one, whatever was drawn by lot before."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        return make()
+
+
 def warm_then_cosine(share: float, warm: float = 0.05) -> float:
     """The rate's factor: up in a straight line, down along a cosine (Loshchilov and Hutter 2017, arXiv:1608.03983)."""
     if share < warm:
@@ -151,11 +162,16 @@ def warm_then_cosine(share: float, warm: float = 0.05) -> float:
 
 def mixed_precision() -> torch.autocast:
     """For the forward pass: bfloat16, where this processor multiplies it by itself; elsewhere it is slower."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=_has_bf16())
+
+
+@functools.cache
+def _has_bf16() -> bool:
     try:
         flags = _CPU_FACTS.read_text("utf-8")
     except OSError:
-        flags = ""
-    return torch.autocast("cpu", torch.bfloat16, enabled="avx512_bf16" in flags or "amx_bf16" in flags)
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:

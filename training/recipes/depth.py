@@ -37,6 +37,7 @@ POINTS = 200
 def train(workplace: Workplace) -> Path:
     """From scratch, on `LEARNED`."""
     from training.depth_net import DepthNet, DepthPlan, Views, train_depth
+    from training.loop import first_weights
 
     drawn = gather(
         crops.views,
@@ -46,7 +47,7 @@ def train(workplace: Workplace) -> Path:
         progress=workplace.progress,
         processes=workplace.threads,
     )
-    return train_depth(DepthNet(), Views(**drawn), DepthPlan(STEPS), workplace)  # type: ignore[arg-type]
+    return train_depth(first_weights(DepthNet), Views(**drawn), DepthPlan(STEPS), workplace)  # type: ignore[arg-type]
 
 
 def export(checkpoint: Path, onnx: Path) -> None:

@@ -36,6 +36,7 @@ def train(workplace: Workplace) -> Path:
     """From scratch, on `LEARNED`."""
     from hearthwatch.networks.osnet import OSNET_FEATURES, create_osnet_x0_25
     from training.embedding import EmbeddingPlan, Portraits, train_embedding
+    from training.loop import first_weights
 
     drawn = gather(
         crops.portraits,
@@ -46,7 +47,8 @@ def train(workplace: Workplace) -> Path:
         processes=workplace.threads,
     )
     portraits = Portraits(**drawn)  # type: ignore[arg-type]
-    return train_embedding(create_osnet_x0_25(), OSNET_FEATURES, portraits, EmbeddingPlan(STEPS), workplace)
+    network = first_weights(create_osnet_x0_25)
+    return train_embedding(network, OSNET_FEATURES, portraits, EmbeddingPlan(STEPS), workplace)
 
 
 def export(checkpoint: Path, onnx: Path) -> None:

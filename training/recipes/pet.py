@@ -34,6 +34,7 @@ def train(workplace: Workplace) -> Path:
     """From scratch, on `LEARNED`."""
     from hearthwatch.networks.resnet import create_resnet
     from training.classify import ClassifierPlan, Examples, Pointer, train_classifier
+    from training.loop import first_weights
 
     drawn = gather(
         crops.pets,
@@ -43,9 +44,10 @@ def train(workplace: Workplace) -> Path:
         progress=workplace.progress,
         processes=workplace.threads,
     )
-    network = create_resnet(18, len(ANIMALS), stem=STEM)
+    network = first_weights(lambda: create_resnet(18, len(ANIMALS), stem=STEM))
+    pointer = first_weights(lambda: Pointer(network.layer3, 4 * STEM))
     examples = Examples(**drawn)  # type: ignore[arg-type]
-    return train_classifier(network, Pointer(network.layer3, 4 * STEM), examples, ClassifierPlan(STEPS), workplace)
+    return train_classifier(network, pointer, examples, ClassifierPlan(STEPS), workplace)
 
 
 def export(checkpoint: Path, onnx: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from training.loop import Moment, run, warm_then_cosine
+from training.loop import Moment, mixed_precision, run, warm_then_cosine
 from training.recipe import Workplace
 from training.yolo.batches import Batch, Batches
 from training.yolo.losses import Gains, losses
@@ -17,7 +17,6 @@ from training.yolo.plan import Layout, family
 
 #: A step is hardly ever steeper; one that is would undo hundreds.
 MOST_GRADIENT = 10.0
-_CPU_FACTS = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,6 @@ class Learner:
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=course.rate, fused=True)
-        self._fast = has_bf16()
 
     def learn(self, batch: Batch, share: float) -> float:
         """One step; gives its loss.
@@ -70,7 +68,7 @@ class Learner:
             group["lr"] = self._course.rate * warm_then_cosine(share, self._course.warm)
         images = batch.pixels.permute(0, 3, 1, 2).float() / 255
         first, *heads = self.networks
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._fast):
+        with mixed_precision():
             levels = first.levels(images)
             raws = [head.raw(levels) for head in (first.model[-1], *heads)]
         total = sum(losses(raw, truth, self._course.gains).total for raw, truth in zip(raws, batch.truths, strict=True))
@@ -103,12 +101,3 @@ def train(course: Course, batches: Batches[Any], work: Workplace) -> Path:
             parts={"optimizer": learner.optimizer},
             step=step,
         )
-
-
-def has_bf16() -> bool:
-    """Whether this processor multiplies bfloat16 by itself; where it does not, bfloat16 is slower than float32."""
-    try:
-        flags = _CPU_FACTS.read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
