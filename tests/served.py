@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import orjson
 import yaml
 from starlette.testclient import TestClient
 
@@ -26,6 +27,17 @@ from hearthwatch.serving.process import HostingMetrics, Process, build_process
 from made_up import answer, write_networks
 
 CONTRACT: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "contract.yaml").read_text(encoding="utf-8"))
+EVERY: dict[str, Any] = CONTRACT["every"]
+
+
+#: What stands for a list of numbers on the page.
+NUMBERS = "768 numbers"
+BASELINE = [0.5, *([0.0] * 766), -0.25]
+
+
+def needed(row: dict[str, Any]) -> dict[str, Any]:
+    """The fields without which a route does not answer."""
+    return {name: BASELINE if value == NUMBERS else value for name, value in row.get("needs", {}).items()}
 
 
 def picture(width: int = 40, height: int = 32, *, kind: str = ".png", value: int = 90) -> bytes:
@@ -33,6 +45,23 @@ def picture(width: int = 40, height: int = 32, *, kind: str = ".png", value: int
     pixels = np.full((height, width, 3), value, np.uint8)
     pixels[height // 4 : height // 2, width // 4 : width // 2] = (40, 120, 200)
     return bytes(cv2.imencode(kind, pixels)[1])
+
+
+def page(service: str) -> dict[str, Any]:
+    """A service's part of the contract."""
+    row: dict[str, Any] = CONTRACT["services"][service]
+    return row
+
+
+def problem_of(answer: Any, status: int, code: str) -> dict[str, Any]:
+    """The documented error body, checked."""
+    assert answer.status_code == status, answer.text
+    body: dict[str, Any] = answer.json()
+    assert set(body) == {"detail", "code", "model"}
+    assert body["code"] == code
+    assert code in EVERY["codes"]
+    assert body["detail"]
+    return body
 
 
 def text_of(data: bytes) -> str:
@@ -114,3 +143,33 @@ def serve(
         process.on_ports({name: 80}, close_s=10.0), base_url="http://127.0.0.1", client=("127.0.0.1", 50000)
     ) as client:
         yield Served(client, process, made, engine, service)
+
+
+def as_text(value: Any) -> Any:
+    """A field as a form or a query has it."""
+    if value is BASELINE:
+        return orjson.dumps(value).decode()
+    return ",".join(map(str, value)) if isinstance(value, list) and isinstance(value[0], (int, float)) else value
+
+
+def ask_every_way(served: Served, path: str, row: dict[str, Any], data: bytes, **fields: Any) -> list[Any]:
+    """The same question in all ways that the route knows."""
+    fields = needed(row) | fields
+    texts = {name: as_text(value) for name, value in fields.items()}
+    if row.get("pictureless"):
+        parts = [(name, (None, text)) for name, value in texts.items() for text in value]
+        return [served.client.post(path, json=fields), served.client.post(path, files=parts)]
+    if row.get("many"):
+        files = [("files", ("a.png", data)), ("files", ("b.png", data))]
+        return [
+            served.client.post(path, json={"images": [text_of(data)] * 2, **fields}),
+            served.client.post(path, files=files, data=texts),
+        ]
+    answers = [
+        served.client.post(path, json={"image": text_of(data), **fields}),
+        served.client.post(path, json={"image_base64": f"data:image/png;base64,{text_of(data)}", **fields}),
+        served.client.post(path, files={"file": ("a.png", data)}, data=texts),
+    ]
+    if row.get("raw"):
+        answers.append(served.client.post(path, content=data, headers={"content-type": "image/png"}, params=texts))
+    return answers

@@ -13,41 +13,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pytest
 from PIL import Image as PILImage
-from prometheus_client.parser import text_string_to_metric_families
 
-from hearthwatch.artifacts.samples import SENTENCE
 from hearthwatch.errors import OutOfMemory
 from hearthwatch.services import SERVICES, get_service
 from hearthwatch.serving.guard import Access
 from hearthwatch.serving.limits import RequestLimits
 from hearthwatch.vision.header import Limits
-from made_up import write_network, write_samples
-from served import CONTRACT, NumbersEngine, Served, picture, serve, text_of
+from served import (
+    CONTRACT,
+    EVERY,
+    NumbersEngine,
+    Served,
+    ask_every_way,
+    needed,
+    page,
+    picture,
+    problem_of,
+    serve,
+    text_of,
+)
 from server_process import until
 
-EVERY = CONTRACT["every"]
 ROUTES = [(name, path) for name, service in CONTRACT["services"].items() for path in service["routes"]]
 IDS = [f"{name}{path}" for name, path in ROUTES]
 #: Fields that differ between two equal requests.
 TIMES = {"inference_time_ms"}
-
-
-#: What stands for a list of numbers on the page.
-NUMBERS = "768 numbers"
-BASELINE = [0.5, *([0.0] * 766), -0.25]
-
-
-def page(service: str) -> dict[str, Any]:
-    row: dict[str, Any] = CONTRACT["services"][service]
-    return row
-
-
-def needed(row: dict[str, Any]) -> dict[str, Any]:
-    """The fields without which a route does not answer."""
-    return {name: BASELINE if value == NUMBERS else value for name, value in row.get("needs", {}).items()}
 
 
 @pytest.fixture(scope="module", params=list(CONTRACT["services"]))
@@ -72,51 +64,10 @@ def route(request: pytest.FixtureRequest, all_served: dict[str, Served]) -> tupl
     return all_served[name], path, page(name)["routes"][path]
 
 
-def as_text(value: Any) -> Any:
-    """A field as a form or a query has it."""
-    if value is BASELINE:
-        return orjson.dumps(value).decode()
-    return ",".join(map(str, value)) if isinstance(value, list) and isinstance(value[0], (int, float)) else value
-
-
-def ask_every_way(served: Served, path: str, row: dict[str, Any], data: bytes, **fields: Any) -> list[Any]:
-    """The same question in all ways that the route knows."""
-    fields = needed(row) | fields
-    texts = {name: as_text(value) for name, value in fields.items()}
-    if row.get("pictureless"):
-        parts = [(name, (None, text)) for name, value in texts.items() for text in value]
-        return [served.client.post(path, json=fields), served.client.post(path, files=parts)]
-    if row.get("many"):
-        files = [("files", ("a.png", data)), ("files", ("b.png", data))]
-        return [
-            served.client.post(path, json={"images": [text_of(data)] * 2, **fields}),
-            served.client.post(path, files=files, data=texts),
-        ]
-    answers = [
-        served.client.post(path, json={"image": text_of(data), **fields}),
-        served.client.post(path, json={"image_base64": f"data:image/png;base64,{text_of(data)}", **fields}),
-        served.client.post(path, files={"file": ("a.png", data)}, data=texts),
-    ]
-    if row.get("raw"):
-        answers.append(served.client.post(path, content=data, headers={"content-type": "image/png"}, params=texts))
-    return answers
-
-
 def without_times(body: Any) -> Any:
     if isinstance(body, dict):
         return {key: without_times(value) for key, value in body.items() if key not in {*TIMES, "filename"}}
     return [without_times(value) for value in body] if isinstance(body, list) else body
-
-
-def problem_of(answer: Any, status: int, code: str) -> dict[str, Any]:
-    """The documented error body, checked."""
-    assert answer.status_code == status, answer.text
-    body: dict[str, Any] = answer.json()
-    assert set(body) == {"detail", "code", "model"}
-    assert body["code"] == code
-    assert code in EVERY["codes"]
-    assert body["detail"]
-    return body
 
 
 CHECKS: dict[str, Callable[[Any], bool]] = {
@@ -482,176 +433,3 @@ class TestModelsThatCannotAnswer:
             assert ready.status_code == 503
             assert ready.json()["reasons"]
             assert served.client.get("/health").json()["status"] == "draining"
-
-
-class TestTheServiceItself:
-    def test_an_idle_service_is_healthy_and_ready(self, tmp_path: Path, served: Served) -> None:
-        body = served.client.get("/health").json()
-        assert body["status"] == "healthy"
-        assert set(page(served.service.name)["health"]) <= set(body)
-        # A detector in a process of its own loads at start: until then, the probe tells what it waits for.
-        until(lambda: served.client.get("/readyz").json() == {"ready": True, "reasons": []})
-        assert served.client.get("/livez").status_code == 200
-
-    def test_loaded_models_are_told_as_routes_are_called(self, tmp_path: Path) -> None:
-        with serve(tmp_path) as served:
-            loaded = served.client.get("/health").json()["models_loaded"]
-            assert list(loaded) == page("light")["models_loaded"]
-            assert not any(loaded.values())
-            for route in served.service.routes:
-                assert served.ask(route.path).status_code == 200
-                assert served.client.get("/health").json()["models_loaded"][route.model] is True
-
-    def test_the_detector_loads_at_start_in_a_process_of_its_own(self, tmp_path: Path) -> None:
-        with serve(tmp_path, "yolo26") as served:
-            until(lambda: served.client.get("/health").json()["model_loaded"])
-            assert served.client.get("/readyz").status_code == 200
-            assert served.engine.runs  # warmed up
-
-    def test_models_tell_state_engine_weights_and_memory(self, tmp_path: Path) -> None:
-        with serve(tmp_path) as served:
-            assert served.ask("/pose-analyze").status_code == 200
-            rows = {row["name"]: row for row in served.client.get("/models").json()["models"]}
-            assert list(rows) == page("light")["models_loaded"]
-            for row in rows.values():
-                assert set(EVERY["model_fields"]) <= set(row)
-                assert row["state"] in EVERY["states"]
-            assert rows["pose_estimator"]["state"] == "ready"
-            assert rows["pose_estimator"]["engine"] == "openvino"
-            assert rows["person_reid"]["state"] == "cold"
-
-    @pytest.mark.parametrize("name", list(CONTRACT["services"]))
-    def test_sample_weights_are_said_everywhere_and_others_are_not_called_samples(
-        self, name: str, tmp_path: Path
-    ) -> None:
-        samples = write_samples(tmp_path / "samples")
-        given = {"weights": "sample", "samples_dir": samples}
-        for options, word, origin in (({}, "real", "real"), (given, "sample", "sample")):
-            with serve(tmp_path / word, name, options=options) as served:
-                self.check_words(served, word)  # before anything is loaded
-                for route in served.service.routes:
-                    answer = ask_every_way(served, route.path, page(name)["routes"][route.path], picture())[0].json()
-                    assert answer["weights"] == origin
-                    assert origin in EVERY["origins"]
-                self.check_words(served, word)
-                for row in served.client.get("/models").json()["models"]:
-                    assert row["weights"]["origin"] == origin
-                health = served.client.get("/health").json()["models"]
-                assert {row["weights"] for row in health.values()} == {origin}
-
-    def check_words(self, served: Served, word: str) -> None:
-        for path in EVERY["notices"]:
-            answer = served.client.get(path)
-            if answer.status_code == 404:
-                continue  # a service that is always loaded has no /models/status
-            body = answer.json()
-            assert (body["weights"], body["notice"]) == (word, SENTENCE if word == "sample" else None)
-        for row in served.client.get("/models").json()["models"]:
-            assert row["notice"] == (SENTENCE if word == "sample" else None)
-
-    def test_a_service_that_mixes_sample_weights_with_others_says_so(self, tmp_path: Path) -> None:
-        path = write_network("pose_estimator", tmp_path / "pose_estimator.onnx")
-        options = {"weights": "sample", "samples_dir": write_samples(tmp_path / "samples"),
-                   "paths": {"pose_estimator": path}}  # fmt: skip
-        with serve(tmp_path, options=options, with_weights=()) as served:
-            for _ in range(2):
-                body = served.client.get("/health").json()
-                assert body["weights"] == "mixed"
-                assert body["notice"].endswith(SENTENCE)
-                assert "person_reid" in body["notice"]
-                assert "pose_estimator" not in body["notice"]
-                assert served.ask("/pose-analyze").json()["weights"] == "custom"
-                assert served.ask("/person-reid").json()["weights"] == "sample"
-            rows = {row["name"]: row for row in served.client.get("/models").json()["models"]}
-            assert rows["pose_estimator"]["notice"] is None
-            assert "sample weights were asked for" in rows["pose_estimator"]["notes"][0]
-
-    def test_a_model_without_sample_weights_says_so(self, tmp_path: Path) -> None:
-        with serve(tmp_path, options={"weights": "sample", "samples_dir": tmp_path / "none"}) as served:
-            body = problem_of(served.ask("/pose-analyze"), 503, "weights_missing")
-            assert "no sample weights exist for pose_estimator" in body["detail"]
-
-    def test_models_are_loaded_and_unloaded_by_name_and_alias(self, tmp_path: Path) -> None:
-        with serve(tmp_path) as served:
-            assert served.client.post("/models/preload", json={"model_name": "pose"}).json()["state"] == "ready"
-            body = served.client.post("/models/unload?model_name=pose_estimator").json()
-            assert body["state"] == "cold"
-            assert body["bytes_returned"] >= 0
-            status = served.client.get("/models/status").json()
-            assert status["budget_mb"] == 4000
-            assert {row["name"] for row in status["models"]} == set(page("light")["models_loaded"])
-            registry = served.client.get("/models/registry").json()["models"]
-            assert [row["name"] for row in registry] == page("light")["models_loaded"]
-            body = problem_of(served.client.post("/models/unload?model_name=clip"), 404, "unknown_model")
-            assert "pose_estimator" in body["detail"]
-            problem_of(served.client.post("/models/unload", json={}), 422, "bad_input")
-
-    def test_preloaded_models_are_waited_for(self, tmp_path: Path) -> None:
-        gate = threading.Event()
-        engine = NumbersEngine(before_load=lambda _model: gate.wait(60))
-        with serve(tmp_path, engine=engine, preload=("threat_detector",)) as served:
-            answer = served.client.get("/readyz")
-            assert answer.status_code == 503
-            assert "threat_detector" in answer.json()["reasons"][0]
-            gate.set()
-            until(lambda: served.client.get("/readyz").status_code == 200)
-            assert served.client.get("/health").json()["models_loaded"]["threat_detector"] is True
-
-    def test_documented_metrics_are_there_and_move(self, served: Served) -> None:
-        def families() -> dict[str, Any]:
-            text = served.client.get("/metrics").text
-            return {sample.name: family for family in text_string_to_metric_families(text) for sample in family.samples}
-
-        def total(name: str) -> float:
-            return float(sum(sample.value for sample in families()[name].samples if sample.name == name))
-
-        served.ask(served.service.routes[0].path)
-        for name, labels in page(served.service.name)["metrics"].items():
-            family = next(found for sample, found in families().items() if sample.startswith(name))
-            assert set(labels) <= {key for sample in family.samples for key in sample.labels}
-        requests = served.service.metrics.requests
-        before = total(requests)
-        served.ask(served.service.routes[0].path)
-        served.ask(served.service.routes[0].path, b"no picture")
-        assert total(requests) == before + 2
-        assert total(f"{served.service.metrics.latency}_count") >= 2
-        assert total("hearthwatch_stage_seconds_count") > 0
-
-    def test_evictions_are_counted_and_the_weapon_detector_stays(self, tmp_path: Path) -> None:
-        # Room for the weapon detector (400) and one of the others (at most 300).
-        with serve(tmp_path, budget_mb=700, runner={"threads": 1}) as served:
-            for _ in range(2):
-                for route in ("/threat-detect", "/pose-analyze", "/person-reid", "/pet-classify", "/depth-estimate"):
-                    assert served.ask(route).status_code == 200
-                    assert served.client.get("/health").json()["models_loaded"]["threat_detector"] is True
-            text = served.client.get("/metrics").text
-            evictions = [
-                sample for family in text_string_to_metric_families(text) for sample in family.samples
-                if sample.name == "enrichment_model_evictions_total" and sample.value
-            ]  # fmt: skip
-            assert evictions
-            assert all(sample.labels["priority"] != "CRITICAL" for sample in evictions)
-
-    def test_ids_and_traces_come_back(self, served: Served) -> None:
-        answer = served.client.get("/livez", headers={"x-request-id": "abc"})
-        assert answer.headers["x-request-id"] == "abc"
-        assert answer.headers["traceparent"].startswith("00-")
-
-    def test_the_page_of_routes_needs_nothing_from_the_internet(self, served: Served) -> None:
-        page_ = served.client.get("/docs")
-        assert page_.status_code == 200
-        assert "<script" not in page_.text
-        assert not re.findall(r"""(?:src|href)=["']?https?:""", page_.text)
-        for route in served.service.routes:
-            assert route.path in page_.text
-        assert served.client.get("/", follow_redirects=False).headers["location"] == "/docs"
-
-    def test_every_route_is_in_openapi_with_an_example_that_works(self, served: Served) -> None:
-        document = served.client.get("/openapi.json").json()
-        for route in served.service.routes:
-            operation = document["paths"][route.path]["post"]
-            body = operation["requestBody"]["content"]["application/json"]
-            assert served.client.post(route.path, json=body["example"]).status_code == 200
-            assert {"200", "400", "401", "403", "413", "415", "422", "429", "503", "504", "507"} <= set(
-                operation["responses"]
-            )
