@@ -117,6 +117,17 @@ def test_what_has_changed_is_made_again(tmp_path: Path, change: Callable[[Zoo], 
     assert len(trainer.trained) == 2
 
 
+def test_what_several_networks_learn_together_is_begun_again_once(tmp_path: Path) -> None:
+    zoo = zoo_of(tmp_path, Trainer())
+    entry = replace(zoo.find("toy"), recipe=replace(Trainer().recipe, shared="family"))
+    zoo = replace(zoo, find=lambda _name: entry)
+    for name in ("family", "scenes"):
+        (tmp_path / "work" / name).mkdir(parents=True)
+    zoo.forget_shared(["toy", "toy"])
+    assert not (tmp_path / "work" / "family").exists()
+    assert (tmp_path / "work" / "scenes").exists()
+
+
 def test_a_stopped_training_finds_its_folder_again_and_a_fresh_one_finds_it_empty(tmp_path: Path) -> None:
     trainer = Trainer(fails_with=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):

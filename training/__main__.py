@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     zoo = Zoo(find_recipe, FLOORS, threads=asked.threads)
     if asked.only_evaluate:
         return each(zoo, names(asked.networks), lambda name: zoo.measure(name, accept=asked.accept))
+    if asked.fresh:
+        zoo.forget_shared(names(asked.networks))
     return each(zoo, names(asked.networks), lambda name: zoo.make(name, minutes=asked.minutes, fresh=asked.fresh))
 
 

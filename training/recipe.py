@@ -40,6 +40,7 @@ class Recipe:
         train: trains, or goes on where it was stopped; gives the checkpoint. Needs torch.
         export: checkpoint to `NAME.onnx`, and to the card `NAME.json` beside it. Needs torch.
         evaluate: `NAME.onnx` to its measures on held-out scenes, through the model's own adapter. Needs no torch.
+        shared: folder beside the networks' own with what several of them learn together; empty where one learns alone.
     """
 
     name: str
@@ -48,3 +49,4 @@ class Recipe:
     train: Callable[[Workplace], Path]
     export: Callable[[Path, Path], None]
     evaluate: Callable[[Path], dict[str, float]]
+    shared: str = ""

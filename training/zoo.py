@@ -13,7 +13,7 @@ import hashlib
 import importlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,6 +131,12 @@ class Zoo:
             figures = entry.recipe.evaluate(onnx)
             self._install(entry, onnx, figures, minutes)
             return Outcome(name, "made", figures)
+
+    def forget_shared(self, names: Sequence[str]) -> None:
+        """Begin again with what these networks learn together; once, before the first of them is made."""
+        with self._alone():
+            for shared in {self.find(name).recipe.shared for name in names} - {""}:
+                shutil.rmtree(self.work / shared, ignore_errors=True)
 
     def measure(self, name: str, *, accept: bool = False) -> Outcome:
         """Measure the network that is in its place, and write what it reaches into its model card.

@@ -26,6 +26,8 @@ VIEW = View(size=(256, 256), zoom=(0.6, 1.4), focus=0.9)
 #: What is learned; less is asked for when the networks are measured.
 LEARNED_PX, LEARNED_VISIBLE = 6.0, 0.3
 STEPS, BATCH, RATE, SEED = 12_000, 16, 2e-3, 5
+#: Folder of the one training's checkpoint.
+FAMILY = "yolo"
 #: That the one training takes on two cores, about.
 MINUTES = 55.0
 
@@ -56,7 +58,7 @@ class Lesson:
 
     def recipe(self, evaluate: Callable[[Path], dict[str, float]]) -> Recipe:
         """As the command knows it."""
-        return Recipe(self.model, self.title, MINUTES, train, self.export, evaluate)
+        return Recipe(self.model, self.title, MINUTES, train, self.export, evaluate, shared=FAMILY)
 
     def example(self, scene: AnyScene) -> Example:
         """What it is asked for in a whole picture, when it is measured."""
@@ -116,7 +118,7 @@ def train(work: Workplace) -> Path:
     from training.yolo.loop import Course
     from training.yolo.loop import train as learn
 
-    folder = work.scenes.parent / "yolo" / work.folder.name
+    folder = work.scenes.parent / FAMILY / work.folder.name
     if (folder / TRAINED).is_file():
         return folder / TRAINED
     known = [scenes(each, work.scenes, processes=work.threads, progress=work.progress) for each in SETS]
