@@ -142,7 +142,9 @@ class TestShowing:
 
 
 class TestNextSteps:
-    def steps(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    def steps(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, samples: Path | None = None, **variables: str
+    ) -> str:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
 
@@ -151,7 +153,8 @@ class TestNextSteps:
 
         monkeypatch.setattr(socket.socket, "connect", no_network)
         console = Console(file=io.StringIO(), width=300)
-        say_next_steps(console, read_settings(), LoadOptions(tmp_path / "models"))
+        options = LoadOptions(tmp_path / "models", samples_dir=samples or tmp_path / "none")
+        say_next_steps(console, read_settings(), options)
         assert isinstance(console.file, io.StringIO)
         return console.file.getvalue()
 
@@ -164,6 +167,13 @@ class TestNextSteps:
         assert "12 networks: 13.9 MiB and 9 files whose size the hub tells; " in text
         assert "AGPL-3.0 (4), MIT (4), Apache-2.0 (3) and CC-BY-NC-SA-4.0 (1)" in text
         assert "OFFLINE" not in text
+
+    def test_what_a_photo_would_be_looked_at_with_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert "this version brings no sample networks" in self.steps(tmp_path, monkeypatch)
+        samples = write_samples(tmp_path / "samples")
+        assert "with the sample weights, until real ones are there" in self.steps(tmp_path, monkeypatch, samples)
 
     def test_who_is_offline_or_refuses_licences_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text = self.steps(tmp_path, monkeypatch, HEARTHWATCH_OFFLINE="true", HEARTHWATCH_LICENSE_POLICY="permissive")

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from hearthwatch.adapter.loading import LoadOptions, find
+from hearthwatch.analysis import DETECTOR
 from hearthwatch.artifacts.catalog import CatalogEntry, default_entry
 from hearthwatch.cli.listening import Listening
 from hearthwatch.cli.ports import url
@@ -48,7 +49,7 @@ def say_next_steps(console: Console, settings: Settings, options: LoadOptions) -
     say(console, "")
     say(console, "How to go on:")
     say(console, f"  {call} analyze your.jpg --out report")
-    say(console, f"      {'with the sample weights, until real ones are there' if missing else 'with real weights'}")
+    say(console, f"      {_with_which(missing, options)}")
     if not missing:
         return
     say(console, f"  {call} models pull")
@@ -84,7 +85,7 @@ def say_how_to_ask(console: Console, listening: Listening, picture: Path, option
         say(console, f"  curl --data-binary {data} -H 'Content-Type: image/jpeg'{key} {address}")
     for remark in options.remarks():
         say(console, f"They answer with {remark}.")
-    if options.weights == "real":
+    if options.weights == "real" and _has_samples(options):
         say(console, "They answer with your own weights; only the scene above was analysed with the sample ones.")
     say(console, "Serving until Ctrl-C.")
 
@@ -92,6 +93,20 @@ def say_how_to_ask(console: Console, listening: Listening, picture: Path, option
 def _reachable(address: str) -> str:
     """An address to ask at, also where the services listen on all of them."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - nothing listens here
+
+
+def _with_which(missing: list[CatalogEntry], options: LoadOptions) -> str:
+    """What a photo of this person's would be looked at with now."""
+    if not missing:
+        return "with real weights"
+    if _has_samples(options):
+        return "with the sample weights, until real ones are there"
+    return "once there are weights: this version brings no sample networks"
+
+
+def _has_samples(options: LoadOptions) -> bool:
+    """Whether sample networks are there: at least the one that everything starts with."""
+    return DETECTOR not in _without(replace(options, weights="sample", paths={}, variables={}))
 
 
 def _described(entries: list[CatalogEntry]) -> str:
