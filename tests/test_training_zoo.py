@@ -74,7 +74,13 @@ def said(zoo: Zoo) -> str:
 
 def zoo_of(tmp_path: Path, trainer: Trainer, version: str = "1", **rest: object) -> Zoo:
     entry = Entry(trainer.recipe, version, ABOUT)
-    zoo = Zoo(lambda _name: entry, sample=tmp_path / "sample", work=tmp_path / "work", progress=quiet())
+    zoo = Zoo(
+        lambda _name: entry,
+        sample=tmp_path / "sample",
+        work=tmp_path / "work",
+        progress=quiet(),
+        finish=lambda _onnx: None,  # a toy's file is no network
+    )
     return replace(zoo, **rest)  # type: ignore[arg-type]
 
 

@@ -23,6 +23,7 @@ import orjson
 
 from hearthwatch.artifacts.lockfile import exclusive, replace_atomically
 from training.cards import Made, model_card, overview
+from training.half import store_in_half
 from training.progress import Progress
 from training.recipe import Recipe, Workplace
 from training.version import version_of
@@ -94,6 +95,7 @@ class Zoo:
         max_bytes: of all files in `sample` together.
         threads: processor cores to use.
         progress: shows how far it is.
+        finish: rewrites a network's file before it is measured.
     """
 
     find: Callable[[str], Entry]
@@ -103,6 +105,7 @@ class Zoo:
     max_bytes: int = MAX_BYTES
     threads: int = 2
     progress: Progress = field(default_factory=Progress)
+    finish: Callable[[Path], object] = store_in_half
 
     def make(self, name: str, *, minutes: float | None = None, fresh: bool = False) -> Outcome:
         """Train a network unless it is there and unchanged, and put it in its place.
@@ -128,6 +131,7 @@ class Zoo:
             checkpoint = entry.recipe.train(work)
             onnx = folder / f"{name}.onnx"
             entry.recipe.export(checkpoint, onnx)
+            self.finish(onnx)
             figures = entry.recipe.evaluate(onnx)
             self._install(entry, onnx, figures, minutes)
             return Outcome(name, "made", figures)
