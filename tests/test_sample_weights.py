@@ -26,13 +26,15 @@ from hearthwatch.vision.image import Image
 from hearthwatch.vision.picture import Picture
 
 PAIRS = range(TEST, TEST + 10)
-MISSING = [model for model in RECIPES if not (SAMPLE / f"{model}.onnx").is_file()]
-
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not trained yet: {', '.join(MISSING)}")
+#: Whose answers the risk rests on.
+RISKED = ("yolo26", "pose_estimator", "threat_detector")
 
 
 def network(model: str) -> Path:
-    return SAMPLE / f"{model}.onnx"
+    path = SAMPLE / f"{model}.onnx"
+    if not path.is_file():
+        pytest.skip(f"{model} is not trained yet")
+    return path
 
 
 @functools.cache
@@ -42,7 +44,8 @@ def reached(model: str) -> Figures:
 
 class TestFloors:
     def test_every_sample_network_is_measured(self) -> None:
-        assert MEASURES.keys() == RECIPES.keys() == FLOORS.keys()
+        assert MEASURES.keys() == RECIPES.keys() >= FLOORS.keys()
+        assert FLOORS.keys() == {model for model in RECIPES if (SAMPLE / f"{model}.onnx").is_file()}
         assert all(floors for floors in FLOORS.values())
 
     @pytest.mark.parametrize("model", RECIPES)
@@ -71,6 +74,8 @@ class TestPlantedMistakes:
 class TestRisk:
     def test_the_threatening_one_of_two_scenes_has_the_higher_risk(self) -> None:
         """Pairs of scenes that are equal but for what one person does and holds."""
+        for model in RISKED:
+            network(model)
         right = [scores["harmless"] < scores["threatening"] for scores in _risks()]
         assert sum(right) / len(right) >= 0.8
 

@@ -25,7 +25,8 @@ class Examples:
     """Crops with what they show.
 
     Attributes:
-        pixels: (n, h, w, 4), with room around the thing; RGB, and 255 where the thing is.
+        pixels: (n, h, w, 4), with room around the thing; RGB, and 255 where the thing is. Without a pointer the
+            fourth channel is not needed.
         inner: (n, 4) where its box lies in them, as shares.
         label: (n,) class index.
     """
@@ -86,13 +87,15 @@ class Pointer(nn.Module):
 
 
 def train_classifier(
-    network: nn.Module, pointer: Pointer, examples: Examples, plan: ClassifierPlan, workplace: Workplace
+    network: nn.Module, pointer: Pointer | None, examples: Examples, plan: ClassifierPlan, workplace: Workplace
 ) -> Path:
-    """Train `network`, which gives logits; the checkpoint is its state."""
+    """Train `network`, which gives logits; the checkpoint is its state. A pointer belongs to the network."""
     classes = [np.flatnonzero(examples.label == index) for index in range(int(examples.label.max()) + 1)]
     if min(len(found) for found in classes) == 0:
         raise ValueError("a class has no examples")
-    optimizer = torch.optim.AdamW([*network.parameters(), *pointer.parameters()], lr=plan.rate, weight_decay=1e-2)
+    learning: dict[str, nn.Module] = {} if pointer is None else {"pointer": pointer}
+    parameters = [weights for module in (network, *learning.values()) for weights in module.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=plan.rate, weight_decay=1e-2)
 
     def step(moment: Moment) -> float:
         for group in optimizer.param_groups:
@@ -106,11 +109,12 @@ def train_classifier(
             logits = network(shown[:, :3].contiguous(memory_format=torch.channels_last))
         labels = torch.from_numpy(examples.label[chosen])
         loss = functional.cross_entropy(logits.float(), labels, label_smoothing=plan.smoothing)
-        loss = loss + plan.mask_weight * pointer.loss(shown[:, 3:])
+        if pointer is not None:
+            loss = loss + plan.mask_weight * pointer.loss(shown[:, 3:])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         return float(loss.detach())
 
-    parts: dict[str, Stateful] = {"pointer": pointer, "optimizer": optimizer}
+    parts: dict[str, Stateful] = {**learning, "optimizer": optimizer}
     return run(workplace, title="training", steps=plan.steps, network=network, parts=parts, step=step)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training.dataset import TEST
 from training.gather import in_parallel
-from training.recipes import depth, detector, person_reid, pet, plates, pose, threat
+from training.recipes import depth, detector, person_reid, pet, plates, pose, threat, vehicle
 from training.scenes.draw import render
 from training.scenes.labels import RenderedScene
 
@@ -33,4 +33,5 @@ MEASURES: Mapping[str, Callable[[Path], Figures]] = {
     "person_reid": lambda path: person_reid.evaluate(path, IDENTITIES),
     "depth_estimator": lambda path: depth.evaluate(path, scenes()),
     "pet_classifier": lambda path: pet.evaluate(path, ANIMALS),
+    "vehicle_classifier": lambda path: vehicle.evaluate(path, scenes()),
 }

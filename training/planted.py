@@ -178,6 +178,8 @@ CAUGHT: list[tuple[str, Mistake, str]] = [
     ("depth_estimator", FAR_FOR_NEAR, "things_in_order"),
     ("pet_classifier", NOT_NORMALISED, "accuracy"),
     ("pet_classifier", ANOTHER_ORDER, "accuracy"),
+    ("vehicle_classifier", NOT_NORMALISED, "accuracy"),
+    ("vehicle_classifier", ANOTHER_ORDER, "accuracy"),
 ]
 
 

@@ -37,6 +37,7 @@ RECIPES: Mapping[str, str] = {
     "person_reid": "training.recipes.person_reid",
     "depth_estimator": "training.recipes.depth",
     "pet_classifier": "training.recipes.pet",
+    "vehicle_classifier": "training.recipes.vehicle",
 }
 ROOT = Path(__file__).resolve().parents[1]
 #: Where results go, and where checkpoints and drawn scenes are kept.
