@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 from torch.nn import functional  # noqa: E402
 from training.classify import ClassifierPlan, Examples, Pointer, train_classifier  # noqa: E402
 from training.depth_net import DepthNet, DepthPlan, Views, depth_loss, train_depth  # noqa: E402
-from training.embedding import EmbeddingPlan, Portraits, batch_hard, train_embedding  # noqa: E402
+from training.embedding import EmbeddingPlan, Portraits, contrastive, train_embedding  # noqa: E402
 from training.loop import RUNNING, Moment, load_tensors, run, warm_then_cosine  # noqa: E402
 from training.progress import Progress  # noqa: E402
 from training.recipe import Workplace  # noqa: E402
@@ -139,11 +139,16 @@ def test_the_pointer_is_content_where_the_maps_say_where_the_thing_is() -> None:
 # The losses
 
 
-def test_batch_hard_is_content_where_people_are_apart_by_the_margin() -> None:
+def test_the_contrastive_loss_is_small_where_people_are_apart_and_large_where_they_are_mixed_up() -> None:
     vectors = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 3.0]])
-    labels = torch.tensor([0, 0, 1, 1])
-    assert float(batch_hard(vectors, labels, 0.4)) == 0
-    assert float(batch_hard(vectors, torch.tensor([0, 1, 0, 1]), 0.4)) > 1
+    assert float(contrastive(vectors, torch.tensor([0, 0, 1, 1]), 0.1)) < 1e-3
+    assert float(contrastive(vectors, torch.tensor([0, 1, 0, 1]), 0.1)) > 9
+
+
+def test_the_contrastive_loss_of_equal_vectors_is_that_of_guessing() -> None:
+    alike = torch.ones(6, 4)
+    loss = float(contrastive(alike, torch.tensor([0, 0, 1, 1, 2, 2]), 0.1))
+    assert loss == pytest.approx(np.log(5), abs=1e-5)
 
 
 def test_the_depth_loss_forgives_a_part_of_a_wrong_scale_and_nothing_of_a_wrong_order() -> None:
@@ -177,7 +182,7 @@ def test_an_embedding_learns_who_is_who_and_its_file_answers_as_re_identificatio
     pixels = colours(16, (72, 36))
     portraits = Portraits(pixels, np.tile(WHOLE, (16, 1)), np.arange(16) % 2 + 7, np.arange(16) // 2 % 2)
     plan = EmbeddingPlan(25, size=(64, 32), people=2, each=4)
-    checkpoint = train_embedding(create_osnet_x0_25(), 512, portraits, plan, workplace)
+    checkpoint = train_embedding(create_osnet_x0_25(), portraits, plan, workplace)
     person_reid.export(checkpoint, onnx := tmp_path / "person_reid.onnx")
     vectors = np.stack([r.embedding for r in predict(ReIDAdapter, onnx, [Image.of(picture) for picture in pixels[:4]])])
     likeness = vectors @ vectors.T

@@ -26,9 +26,9 @@ from training.scenes.labels import RenderedScene
 from training.version import version_of
 from training.weights import predict
 
-LEARNED = range(1200)
+LEARNED = range(800)
 HELD_OUT = range(1_000_000, 1_000_080)
-STEPS = 2500
+STEPS = 1300
 #: Depths that differ by less are not asked about.
 LEAST_RATIO = 1.15
 POINTS = 200

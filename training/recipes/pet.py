@@ -23,9 +23,9 @@ from training.recipe import Recipe, Workplace
 from training.version import version_of
 from training.weights import predict
 
-LEARNED = range(3600)
+LEARNED = range(3000)
 HELD_OUT = range(1_000_000, 1_000_240)
-STEPS = 3000
+STEPS = 2200
 SIZE = (224, 224)
 STEM = 16
 
