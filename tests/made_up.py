@@ -36,6 +36,11 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "clip_text": {"text_embeds": (768,)},
     "vehicle_classifier": {"logits": (11,)},
     "demographics": {"logits": (4,)},
+    "face_detector": {
+        f"{kind}_{stride}": ((640 // stride) ** 2, numbers)
+        for stride in (8, 16, 32)
+        for kind, numbers in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10))
+    },
 }
 #: What both towers of a made-up CLIP say of themselves.
 CLIP_CARD = {"network": "clip-made-up", "space": "made-up", "logit_scale": 100.0}
@@ -57,14 +62,13 @@ def head(model: str, output: str) -> tuple[Array, Array]:
     if model == "yolo26":  # rows of x1, y1, x2, y2, score, class
         for row, box in enumerate(_BOXES):
             fixed[row, :4], moving[row, 4], fixed[row, 5] = box, 0.9 - 0.1 * row, row
-    elif model in {"pose_estimator", "threat_detector"}:  # rows of cx, cy, w, h, scores; columns are anchors
-        for column, (x1, y1, x2, y2) in enumerate(_BOXES):
-            fixed[:4, column] = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
-            moving[4 + (column if model == "threat_detector" else 0), column] = 0.9 - 0.1 * column
-            if model == "pose_estimator":
-                fixed[5::3, column] = np.linspace(x1, x2, 17)
-                fixed[6::3, column] = np.linspace(y1, y2, 17)
-                moving[7::3, column] = 0.9
+    elif model in {"pose_estimator", "threat_detector"}:
+        _anchors(model, fixed, moving)
+    elif model == "face_detector":  # two faces of 87 px in their input, in the upper half
+        if output in {"cls_32", "obj_32"}:
+            moving[[4 * 20 + 3, 4 * 20 + 15], 0] = 0.99, 0.95
+        elif output == "bbox_32":
+            fixed[:] = (0.5, 0.5, 1.0, 1.0)
     elif model == "pet_classifier":
         fixed[:], moving[:] = (2.0, 0.0), (0.0, 1.0)
     elif model in {"vehicle_classifier", "demographics"}:
@@ -73,6 +77,17 @@ def head(model: str, output: str) -> tuple[Array, Array]:
         fixed = np.linspace(-1.0, 1.0, fixed.size, dtype=np.float32).reshape(sides)
         moving = np.cos(np.arange(fixed.size, dtype=np.float32)).reshape(sides)
     return fixed, moving
+
+
+def _anchors(model: str, fixed: Array, moving: Array) -> None:
+    """Rows of cx, cy, w, h, scores; columns are anchors."""
+    for column, (x1, y1, x2, y2) in enumerate(_BOXES):
+        fixed[:4, column] = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+        moving[4 + (column if model == "threat_detector" else 0), column] = 0.9 - 0.1 * column
+        if model == "pose_estimator":
+            fixed[5::3, column] = np.linspace(x1, x2, 17)
+            fixed[6::3, column] = np.linspace(y1, y2, 17)
+            moving[7::3, column] = 0.9
 
 
 def level(given: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from hearthwatch.adapter.loading import LoadOptions
 from hearthwatch.hosting import LocalRunner, OnDemandModelManager
 from hearthwatch.models import get_model
 from hearthwatch.runtimes.base import Array, LoadRequest, Tensors
-from hearthwatch.services import Service, get_service, models_of
+from hearthwatch.services import Service, assign, get_service, models_of, without
 from hearthwatch.serving.guard import Access
 from hearthwatch.serving.limits import RequestLimits
 from hearthwatch.serving.process import HostingMetrics, Process, build_process
@@ -124,9 +124,11 @@ def serve(
     preload: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     runner: Mapping[str, Any] | None = None,
+    homes: Mapping[str, str] | None = None,
+    switched_off: Collection[str] = (),
 ) -> Iterator[Served]:
     """One service, entered and left as a server would do it."""
-    service = get_service(name)
+    (service,) = without(assign([get_service(name)], homes or {}), switched_off)
     engine = engine or NumbersEngine()
     names = models_of([service])
     write_networks(folder, names if with_weights is None else with_weights)

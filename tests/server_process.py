@@ -84,6 +84,9 @@ def server_process(
         "REID_",
         "PET_",
         "DEPTH_",
+        "VEHICLE_",
+        "AGE_GENDER_",
+        "DEMOGRAPHICS_",
         "CLIP_",
         "HF_",
     )

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from hearthwatch.errors import DeadlineExceeded, ImageTooLarge, InputError, NotAnImage, QueueFull
-from hearthwatch.serving.bodies import Body, from_base64, read_body
+from hearthwatch.serving.bodies import BATCH, Body, from_base64, read_body
 from hearthwatch.serving.limits import Intake, RequestLimits, pixels_of
 from hearthwatch.serving.problems import Refused
 from hearthwatch.vision.header import Limits
@@ -48,7 +48,8 @@ def read(
 
     async def within() -> Body:
         deadline = asyncio.get_running_loop().time() + (0.05 if stall else 60)
-        return await read_body(Request(scope, receive), limits, take, many=many, deadline=deadline)
+        several = BATCH if many else None
+        return await read_body(Request(scope, receive), limits, take, several=several, deadline=deadline)
 
     return asyncio.run(within())
 

@@ -16,6 +16,9 @@ from made_up import write_network, write_samples
 from served import CONTRACT, EVERY, NumbersEngine, Served, ask_every_way, page, picture, problem_of, serve
 from server_process import until
 
+#: Services whose health has a map of models.
+SEVERAL_MODELS = [name for name, row in CONTRACT["services"].items() if "models_loaded" in row]
+
 
 @pytest.fixture(scope="module", params=list(CONTRACT["services"]))
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
@@ -33,20 +36,46 @@ class TestTheServiceItself:
         until(lambda: served.client.get("/readyz").json() == {"ready": True, "reasons": []})
         assert served.client.get("/livez").status_code == 200
 
-    def test_loaded_models_are_told_as_routes_are_called(self, tmp_path: Path) -> None:
-        with serve(tmp_path) as served:
+    @pytest.mark.parametrize("name", SEVERAL_MODELS)
+    def test_loaded_models_are_told_as_routes_are_called(self, name: str, tmp_path: Path) -> None:
+        with serve(tmp_path, name) as served:
             loaded = served.client.get("/health").json()["models_loaded"]
-            assert list(loaded) == page("light")["models_loaded"]
+            assert list(loaded) == page(name)["models_loaded"]
             assert not any(loaded.values())
-            for route in served.service.routes:
-                assert served.ask(route.path).status_code == 200
-                assert served.client.get("/health").json()["models_loaded"][route.model] is True
+            for path, row in page(name)["routes"].items():
+                model = next(route.model for route in served.service.routes if route.path == path)
+                assert ask_every_way(served, path, row, picture(), **row["takes"])[0].status_code == 200
+                loaded = served.client.get("/health").json()["models_loaded"]
+                assert loaded.get(model) is (True if model in page(name)["models_loaded"] else None)
 
     def test_the_detector_loads_at_start_in_a_process_of_its_own(self, tmp_path: Path) -> None:
         with serve(tmp_path, "yolo26") as served:
             until(lambda: served.client.get("/health").json()["model_loaded"])
             assert served.client.get("/readyz").status_code == 200
             assert served.engine.runs  # warmed up
+
+    def test_a_variable_moves_a_model_from_one_health_answer_to_the_other(self, tmp_path: Path) -> None:
+        told = {}
+        for name in SEVERAL_MODELS:
+            with serve(tmp_path / name, name, homes={"pose_estimator": "heavy"}) as served:
+                told[name] = list(served.client.get("/health").json()["models_loaded"])
+                assert served.ask("/pose-analyze").status_code == 200  # both answer all the same
+                assert "pose_estimator" in served.client.get("/health").json()["models"]
+        assert set(told["light"]) == set(page("light")["models_loaded"]) - {"pose_estimator"}
+        assert set(told["enrichment"]) == {*page("enrichment")["models_loaded"], "pose_estimator"}
+
+    def test_a_model_that_is_switched_off_leaves_route_health_and_lists(self, tmp_path: Path) -> None:
+        with serve(tmp_path, "enrichment", switched_off={"demographics"}) as served:
+            body = problem_of(served.ask("/demographics"), 404, "unknown_route")
+            assert "DEMOGRAPHICS_ENABLED=false" in body["detail"]
+            assert body["model"] == "demographics"
+            assert "/demographics" not in served.client.get("/openapi.json").json()["paths"]
+            assert "demographics" not in served.client.get("/health").text
+            for path in ("/models", "/models/status", "/models/registry"):
+                assert "demographics" not in {row["name"] for row in served.client.get(path).json()["models"]}
+            assert "demographics" not in served.client.get("/metrics").text
+            problem_of(served.client.post("/models/preload?model_name=demographics"), 404, "unknown_model")
+            assert served.ask("/vehicle-classify").status_code == 200
 
     def test_models_tell_state_engine_weights_and_memory(self, tmp_path: Path) -> None:
         with serve(tmp_path) as served:
@@ -73,6 +102,8 @@ class TestTheServiceItself:
                     answer = ask_every_way(served, route.path, page(name)["routes"][route.path], picture())[0].json()
                     assert answer["weights"] == origin
                     assert origin in EVERY["origins"]
+                for model in page(name).get("models_loaded", ()):  # also those that a route asks only where it has to
+                    assert served.client.post("/models/preload", json={"model_name": model}).status_code == 200
                 self.check_words(served, word)
                 for row in served.client.get("/models").json()["models"]:
                     assert row["weights"]["origin"] == origin
@@ -147,7 +178,8 @@ class TestTheServiceItself:
 
         served.ask(served.service.routes[0].path)
         for name, labels in page(served.service.name)["metrics"].items():
-            family = next(found for sample, found in families().items() if sample.startswith(name))
+            # A histogram has no sample of its own name.
+            family = next(found for sample, found in families().items() if sample in {name, f"{name}_count"})
             assert set(labels) <= {key for sample in family.samples for key in sample.labels}
         requests = served.service.metrics.requests
         before = total(requests)

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from hearthwatch.artifacts.samples import SENTENCE
-from hearthwatch.services import LIGHT, SERVICES, models_of
+from hearthwatch.services import HEAVY, LIGHT, SERVICES, Service, models_of
 from made_up import write_networks, write_samples
 from served import picture, text_of
 from server_process import ServerProcess, server_process, until
@@ -54,17 +54,20 @@ def loaded(client: httpx.Client) -> dict[str, bool]:
     return answer
 
 
-def test_every_route_answers_and_health_follows(served: ServerProcess) -> None:
-    with served.client() as client:
+@pytest.mark.parametrize("service", [LIGHT, HEAVY], ids=lambda service: service.name)
+def test_every_route_answers_and_health_follows(service: Service, models: Path, cache: Path) -> None:
+    with server_process(models, cache, (service.name,)) as served, served.client(service.name) as client:
         assert not any(loaded(client).values())
-        for route in LIGHT.routes:
+        for route in service.routes:
             answer = client.post(route.path, content=PICTURE, headers=RAW)
             assert answer.status_code == 200, answer.text
-            assert loaded(client)[route.model] is True
-        rows = client.get("/models").json()["models"]
+            assert loaded(client).get(route.model, True) is True
+        rows = [row for row in client.get("/models").json()["models"] if row["loads"]]
+        assert {row["name"] for row in rows} >= {route.model for route in service.routes}
         assert {row["state"] for row in rows} <= {"ready", "degraded"}
         assert all(row["measured_mb"] > 0 for row in rows)
-        assert "enrichment_light_model_loaded" in client.get("/metrics").text
+        told = client.get("/metrics").text
+        assert all(name in told for name in (service.metrics.requests, *service.metrics.documented))
 
 
 def test_several_services_share_one_process_and_each_has_its_port(models: Path, cache: Path) -> None:
@@ -251,6 +254,7 @@ class TestStart:
             (("light",), {"HOST": ANYWHERE}, "HEARTHWATCH_ALLOW_ANONYMOUS"),
             ((), {"PORT": "9000"}, "--port-offset"),
             (("light",), {"ENRICHMENT_PRELOAD_MODELS": "clip"}, "pose_estimator"),
+            (("enrichment",), {"ENRICHMENT_POSE_SERVICE": "both"}, "light or heavy"),
             (("light",), {"ONDEMAND_VRAM_BUDGET_MB": "1000", "VRAM_BUDGET_GB": "2"}, "different"),
             (("light",), {"ONDEMAND_VRAM_BUDGET_MB": "much"}, "ONDEMAND_VRAM_BUDGET_MB"),
             (("light", "--port-offset", "60000"), {}, "65535"),

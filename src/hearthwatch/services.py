@@ -6,8 +6,8 @@ here, and the contract tests loop over them. Which fields a route takes is said 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hearthwatch.errors import SettingsError
@@ -25,11 +25,14 @@ class Kind(StrEnum):
     BATCH_SIMILARITY = "batch_similarity"  #: one picture against several texts
     EMBED_BATCH = "embed_batch"  #: several pictures to embeddings, a row each
     EMBED_TEXT = "embed_text"  #: texts to embeddings, without a picture
+    DISTANCE = "distance"  #: one picture to how far a thing in it is
+    FACE = "face"  #: one picture, or a person in it, to what a model says of the face
+    FRAMES = "frames"  #: several pictures in the order of time to one answer
 
     @property
     def many(self) -> bool:
         """Whether it takes several pictures."""
-        return self in {Kind.DETECT_BATCH, Kind.EMBED_BATCH}
+        return self in {Kind.DETECT_BATCH, Kind.EMBED_BATCH, Kind.FRAMES}
 
     @property
     def pictureless(self) -> bool:
@@ -62,6 +65,8 @@ class Route:
         summary: one line for people.
         fields: what it takes beside the picture, by the names of `serving.fields`.
         kind: what stands behind it.
+        optional: those of its fields that other routes insist on and this one does not.
+        beside: further models that it asks where it has to.
     """
 
     path: str
@@ -69,6 +74,8 @@ class Route:
     summary: str
     fields: tuple[str, ...] = ()
     kind: Kind = Kind.MODEL
+    optional: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -106,6 +113,8 @@ class Service:
         metrics: its documented names.
         health: the form of its health answer.
         title: one line for people.
+        elsewhere: models that another service preloads and reports; asked here, they answer all the same.
+        absent: routes whose model somebody switched off: they answer that it is.
     """
 
     name: str
@@ -118,11 +127,19 @@ class Service:
     metrics: MetricNames
     health: HealthForm
     title: str
+    elsewhere: frozenset[str] = frozenset()
+    absent: tuple[Route, ...] = ()
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The models behind its routes, each once, in the order of the page."""
-        return tuple(dict.fromkeys(route.model for route in self.routes))
+        """The models behind its routes, each once, in the order of the page; those that are asked beside come last."""
+        beside = (model for route in self.routes for model in route.beside)
+        return tuple(dict.fromkeys((*(route.model for route in self.routes), *beside)))
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """The models that its health answers for."""
+        return tuple(model for model in self.models if model not in self.elsewhere)
 
 
 DETECTOR = Service(
@@ -147,6 +164,12 @@ DETECTOR = Service(
     title="Object detector",
 )
 
+_POSE = Route("/pose-analyze", "pose_estimator", "Key points and posture of people", ("bbox", "min_confidence"))
+_THREAT = Route("/threat-detect", "threat_detector", "Weapons and other dangerous things", ("bbox", "min_confidence"))
+_REID = Route("/person-reid", "person_reid", "512 numbers that tell a person's appearance", ("bbox",))
+_PET = Route("/pet-classify", "pet_classifier", "Cat or dog", ("bbox",))
+_DEPTH = Route("/depth-estimate", "depth_estimator", "How near each part of the picture is", ("bbox",))
+
 LIGHT = Service(
     name="light",
     aliases=("enrichment-light", "ai-enrichment-light"),
@@ -154,13 +177,7 @@ LIGHT = Service(
     port=8096,
     budget_mb=1200,
     loading=Loading.ON_DEMAND,
-    routes=(
-        Route("/pose-analyze", "pose_estimator", "Key points and posture of people", ("bbox", "min_confidence")),
-        Route("/threat-detect", "threat_detector", "Weapons and other dangerous things", ("bbox", "min_confidence")),
-        Route("/person-reid", "person_reid", "512 numbers that tell a person's appearance", ("bbox",)),
-        Route("/pet-classify", "pet_classifier", "Cat or dog", ("bbox",)),
-        Route("/depth-estimate", "depth_estimator", "How near each part of the picture is", ("bbox",)),
-    ),
+    routes=(_POSE, _THREAT, _REID, _PET, _DEPTH),
     metrics=MetricNames(
         "enrichment_light_inference_requests_total",
         "enrichment_light_inference_latency_seconds",
@@ -168,6 +185,42 @@ LIGHT = Service(
     ),
     health=HealthForm.MODELS,
     title="Light enrichment",
+)
+
+HEAVY = Service(
+    name="enrichment",
+    aliases=("heavy", "ai-enrichment"),
+    container="ai-enrichment",
+    port=8094,
+    budget_mb=6800,
+    loading=Loading.ON_DEMAND,
+    routes=(
+        Route("/vehicle-classify", "vehicle_classifier", "Which kind of vehicle, and its colour", ("bbox",)),
+        _PET,
+        _POSE,
+        _DEPTH,
+        _THREAT,
+        _REID,
+        Route(
+            "/demographics",
+            "demographics",
+            "Apparent age and gender of a face: an estimate",
+            ("face_bbox", "bbox"),
+            Kind.FACE,
+            beside=("pose_estimator", "face_detector"),
+        ),
+        Route(
+            "/object-distance",
+            "depth_estimator",
+            "How far a thing is, or the whole picture",
+            ("bbox", "method", "calibration"),
+            Kind.DISTANCE,
+        ),
+    ),
+    metrics=MetricNames("enrichment_inference_requests_total", "enrichment_inference_latency_seconds"),
+    health=HealthForm.MODELS,
+    title="Heavy enrichment",
+    elsewhere=frozenset(LIGHT.models),
 )
 
 CLIP = Service(
@@ -210,12 +263,16 @@ CLIP = Service(
 )
 
 #: Every service that exists, in the order of their ports.
-SERVICES: tuple[Service, ...] = (DETECTOR, CLIP, LIGHT)
+SERVICES: tuple[Service, ...] = (DETECTOR, CLIP, HEAVY, LIGHT)
 #: Documented services that come later, so that asking for one gets a true sentence.
-LATER = {
-    "florence": "Florence-2 (8092)",
-    "enrichment": "heavy enrichment (8094)",
-    "heavy": "heavy enrichment (8094)",
+LATER = {"florence": "Florence-2 (8092)"}
+#: Models that two services answer, by the word of the variable that says which of them preloads and reports it.
+ASSIGNED: Mapping[str, str] = {
+    "POSE": "pose_estimator",
+    "THREAT": "threat_detector",
+    "REID": "person_reid",
+    "PET": "pet_classifier",
+    "DEPTH": "depth_estimator",
 }
 
 
@@ -247,3 +304,29 @@ def get_services(names: Iterable[str]) -> tuple[Service, ...]:
 def models_of(services: Iterable[Service]) -> tuple[str, ...]:
     """The models of several services, each once."""
     return tuple(dict.fromkeys(model for service in services for model in service.models))
+
+
+def assign(services: Iterable[Service], homes: Mapping[str, str]) -> tuple[Service, ...]:
+    """The services with who reports which of the models that several of them answer.
+
+    Args:
+        services: rows of the page.
+        homes: name or alias of a service, by model; other models stay with whom the page has them.
+    """
+    named = {model: get_service(home).name for model, home in homes.items()}
+
+    def row(service: Service) -> Service:
+        here = {model for model, home in named.items() if home == service.name}
+        return replace(service, elsewhere=frozenset((service.elsewhere | named.keys()) - here))
+
+    return tuple(map(row, services))
+
+
+def without(services: Iterable[Service], models: Collection[str]) -> tuple[Service, ...]:
+    """The services without the routes of models that somebody does not want at all."""
+
+    def row(service: Service) -> Service:
+        kept = tuple(route for route in service.routes if route.model not in models)
+        return replace(service, routes=kept, absent=tuple(route for route in service.routes if route not in kept))
+
+    return tuple(map(row, services))

@@ -28,6 +28,10 @@ PACKAGE_SAMPLES = Path(__file__).parent / "sample"
 _MODEL_PATHS = re.compile(
     r"(HEARTHWATCH_\w+|POSE|THREAT|REID|PET|DEPTH|VEHICLE|CLOTHING|AGE_GENDER|ACTION|CLIP|YOLO26|FLORENCE)_MODEL_PATH"
 )
+#: The services that may have a model which both of them answer.
+HOMES = ("light", "heavy")
+#: The variables that remove a model, by its canonical name.
+SWITCHES = {"demographics": "DEMOGRAPHICS_ENABLED"}
 CONTAINER_HF_HOME = Path("/cache/huggingface")
 #: Documented engine files, under the models directory, where no variable names another.
 ENGINE_FILES = {"CLIP": Path("clip-vit-l/vision_encoder_fp16.engine")}
@@ -179,6 +183,18 @@ class Settings(BaseSettings):
         if not 0 <= seconds < float("inf"):
             raise SettingsError(f"{name}={value!r} cannot be used: seconds from 0 are allowed")
         return seconds
+
+    def model_service(self, word: str) -> str | None:
+        """What `ENRICHMENT_<WORD>_SERVICE` says: the service that preloads and reports a model; None: nobody said.
+
+        Raises:
+            SettingsError: neither light nor heavy.
+        """
+        name = f"ENRICHMENT_{word}_SERVICE"
+        value = os.environ.get(name, "").strip()
+        if value and value not in HOMES:
+            raise SettingsError(f"{name}={value!r} cannot be used: {' or '.join(HOMES)} is allowed")
+        return value or None
 
     def service_device(self, service: str) -> str:
         """`<SERVICE>_DEVICE`, else the device of all.

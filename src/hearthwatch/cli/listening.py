@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import socket
 import sys
@@ -28,7 +29,7 @@ from hearthwatch.hosting.probe import probe_in
 from hearthwatch.hosting.spec import MIB
 from hearthwatch.models import get_model
 from hearthwatch.observability import start_profiling
-from hearthwatch.services import Loading, Service, models_of
+from hearthwatch.services import ASSIGNED, Loading, Service, assign, get_service, models_of, without
 from hearthwatch.serving.guard import Access
 from hearthwatch.serving.limits import RequestLimits
 from hearthwatch.serving.process import HostingMetrics, Process, build_process
@@ -37,6 +38,8 @@ from hearthwatch.settings import Settings, TensorRTSettings
 
 #: Calls at the same time where nobody says: one for each core, as the benchmarks measured best.
 _MAX_WORKERS = 8
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +135,15 @@ def listening_services(
     """
     address = ports.host or settings.host
     check_exposure(address, settings)
+    homes = _homes(settings)
+    chosen = without(assign(chosen, homes), settings.switched_off)
     numbers = port_numbers(chosen, ports.port if ports.port is not None else settings.port, ports.offset)
     with ExitStack() as held:
         sockets = {}
         for service in chosen:
             sockets[service.name] = held.enter_context(listen(address, numbers[service.name]))
-        process = _process(chosen, settings, options, beside)
-        yield Listening(tuple(chosen), settings, process, address, sockets)
+        process = _process(chosen, settings, options, beside, homes)
+        yield Listening(chosen, settings, process, address, sockets)
 
 
 def serving_options(chosen: Sequence[Service], settings: Settings, device: str | None = None) -> LoadOptions:
@@ -175,7 +180,13 @@ def leave(code: int = 0) -> None:
         os._exit(code)
 
 
-def _process(chosen: Sequence[Service], settings: Settings, options: LoadOptions, beside: Sequence[str]) -> Process:
+def _process(
+    chosen: Sequence[Service],
+    settings: Settings,
+    options: LoadOptions,
+    beside: Sequence[str],
+    homes: Mapping[str, str],
+) -> Process:
     hosting = HostingMetrics()
     names = models_of(chosen)
     offered = tuple(dict.fromkeys((*names, *beside)))
@@ -204,7 +215,7 @@ def _process(chosen: Sequence[Service], settings: Settings, options: LoadOptions
         chosen,
         runner,
         hosting,
-        preload=_preload(settings, names),
+        preload=_preload(settings, chosen, homes),
         access=Access(key, settings.hosts, settings.open_metrics),
         limits=RequestLimits(timeout_s=settings.request_timeout_s, max_texts=settings.clip_max_texts),
         on_close=None if probe is None else probe.close,
@@ -218,16 +229,25 @@ def _budget_mb(chosen: Sequence[Service], beside: Sequence[str], settings: Setti
     return settings.memory_budget_mb or min(documented, memory.free_bytes() * FREE_SHARE / MIB)
 
 
-def _preload(settings: Settings, names: Sequence[str]) -> tuple[str, ...]:
-    """Canonical names of the preload list.
+def _homes(settings: Settings) -> dict[str, str]:
+    """The service that preloads and reports a model, by model, where a variable names one."""
+    return {model: home for word, model in ASSIGNED.items() if (home := settings.model_service(word)) is not None}
+
+
+def _preload(settings: Settings, chosen: Sequence[Service], homes: Mapping[str, str]) -> tuple[str, ...]:
+    """Canonical names of the preload list, without those that a variable gives to a service of another process.
 
     Raises:
         SettingsError: a model that is not served here.
     """
+    names, served = models_of(chosen), {service.name for service in chosen}
     found: list[str] = []
     for given in settings.preload:
         name = next((name for name in names if given in (name, *get_model(name).SPEC.aliases)), None)
         if name is None:
             raise SettingsError(f"ENRICHMENT_PRELOAD_MODELS names {given!r}; the models here are {', '.join(names)}")
+        if name in homes and get_service(homes[name]).name not in served:
+            _log.warning("preload model=%s left to the service %s, which is not served here", name, homes[name])
+            continue
         found.append(name)
     return tuple(found)

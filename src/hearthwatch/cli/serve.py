@@ -24,6 +24,8 @@ EXAMPLES = """Examples:
 
   hearthwatch serve light                    pose, weapons, re-identification, pets and depth on 8096
 
+  hearthwatch serve enrichment               the heavy service: also vehicles, demographics, distances, on 8094
+
   hearthwatch serve light detector --port-offset 1000
 
   curl --data-binary @porch.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8096/pose-analyze
@@ -35,7 +37,8 @@ finishes what has been taken and stops.
 
 def serve(
     services: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERVICE...]", help="light, detector, clip; all where none is named.")
+        list[str] | None,
+        typer.Argument(metavar="[SERVICE...]", help="detector, clip, enrichment, light; all where none is named."),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; else HOST, else this machine only.")] = None,
     port: Annotated[

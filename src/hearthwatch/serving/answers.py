@@ -8,10 +8,11 @@ from typing import Any
 
 from hearthwatch.enrichment.runner import ModelCall
 from hearthwatch.models import get_picture_model
+from hearthwatch.models.depth_estimator import DepthResult, Method
 from hearthwatch.models.yolo26 import DEFAULT_CLASSES, Detections, select
 from hearthwatch.services import Kind, Route
 from hearthwatch.serving.batches import each_picture
-from hearthwatch.serving.desk import Asked, Desk, Json, ask, one_picture
+from hearthwatch.serving.desk import Asked, Desk, Json, ask, boxes_in, one_picture
 from hearthwatch.serving.embeddings import (
     anomaly_answer,
     batch_similarity_answer,
@@ -20,7 +21,9 @@ from hearthwatch.serving.embeddings import (
     embed_text_answer,
     similarity_answer,
 )
-from hearthwatch.vision.boxes import clamp_box
+from hearthwatch.serving.faces import face_answer
+from hearthwatch.serving.frames import frames_answer
+from hearthwatch.vision.calibration import DepthCalibration
 from hearthwatch.vision.picture import Picture
 
 Answer = Callable[[Asked], Awaitable[Json]]
@@ -38,8 +41,7 @@ def model_answer(desk: Desk, route: Route) -> Answer:
 
     async def answer(asked: Asked) -> Json:
         picture = one_picture(asked, desk.limits)
-        box = getattr(asked.fields, "bbox", None)
-        boxes = () if box is None else (clamp_box(box, *picture.size),)
+        boxes = boxes_in(asked, picture)
         outcome = await ask(desk, ModelCall(route.model, picture, boxes, deadline=asked.deadline, alone=True))
         result = adapter.for_one_box(outcome.result) if boxes else outcome.result
         least = getattr(asked.fields, "min_confidence", None)
@@ -48,6 +50,24 @@ def model_answer(desk: Desk, route: Route) -> Answer:
         # A depth map is compressed to a PNG here: too long for the event loop.
         wire = await asyncio.to_thread(result.to_wire) if adapter.HEAVY_WIRE else result.to_wire()
         return {**wire, "weights": outcome.weights, "inference_time_ms": round(outcome.inference_time_ms, 2)}
+
+    return answer
+
+
+def distance_answer(desk: Desk, route: Route) -> Answer:
+    """How far a thing in one picture is, or the picture as a whole."""
+
+    async def answer(asked: Asked) -> Json:
+        picture = one_picture(asked, desk.limits)
+        call = ModelCall(route.model, picture, boxes_in(asked, picture), deadline=asked.deadline, alone=True)
+        outcome = await ask(desk, call)
+        depth: DepthResult = outcome.result
+        method: Method = asked.fields.method  # type: ignore[attr-defined]  # the route has the field
+        calibration: DepthCalibration | None = asked.fields.calibration  # type: ignore[attr-defined]
+        # The median of a whole map takes milliseconds: too long for the event loop.
+        found = await asyncio.to_thread(depth.distance, method, calibration)
+        milliseconds = round(outcome.inference_time_ms, 2)
+        return {**found.to_wire(), "weights": outcome.weights, "inference_time_ms": milliseconds}
 
     return answer
 
@@ -98,4 +118,7 @@ _KINDS: Mapping[Kind, Callable[[Desk, Route], Any]] = {
     Kind.BATCH_SIMILARITY: batch_similarity_answer,
     Kind.EMBED_BATCH: embed_batch_answer,
     Kind.EMBED_TEXT: embed_text_answer,
+    Kind.DISTANCE: distance_answer,
+    Kind.FACE: face_answer,
+    Kind.FRAMES: frames_answer,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,6 +21,7 @@ from hearthwatch.serving.guard import Access, Guard
 from hearthwatch.serving.openapi import route_document, shared_document
 from hearthwatch.serving.probes import Probes
 from hearthwatch.serving.problems import names, problem_response
+from hearthwatch.settings import SWITCHES
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -55,7 +56,7 @@ def build_app(desk: Desk, access: Access | None = None) -> ASGIApp:
             **shared_document(path),
         )  # fmt: skip
     _add_pages(app)
-    app.add_exception_handler(HTTPException, _unknown(app))
+    app.add_exception_handler(HTTPException, _unknown(app, {route.path: route.model for route in service.absent}))
     return Envelope(Guard(app, access), service.name)
 
 
@@ -92,12 +93,21 @@ def _add_pages(app: FastAPI) -> None:
     app.add_route("/", root, include_in_schema=False)
 
 
-def _unknown(app: FastAPI) -> Callable[[Request, Exception], Coroutine[Any, Any, Response]]:
-    """404 and 405 of routing as the documented body."""
+def _unknown(app: FastAPI, absent: Mapping[str, str]) -> Callable[[Request, Exception], Coroutine[Any, Any, Response]]:
+    """404 and 405 of routing as the documented body.
+
+    Args:
+        app: whose routes are named.
+        absent: by path, the model behind a route that somebody switched off.
+    """
 
     async def handle(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
         path = request.url.path[:200]
+        if path in absent:
+            model = absent[path]
+            detail = f"{path} is not here: {model} is switched off by {SWITCHES[model]}=false"
+            return problem_response(error.status_code, "unknown_route", detail, model, error.headers)
         if error.status_code == 405:
             detail = f"{path} does not answer {request.method}"
         else:

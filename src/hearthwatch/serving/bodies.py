@@ -40,6 +40,31 @@ _MAX_FORM_FIELDS = 100
 
 
 @dataclass(frozen=True, slots=True)
+class Several:
+    """How several pictures of one request are called.
+
+    Attributes:
+        key: of the list of base64 texts in JSON.
+        files: names of the files in a form, the first of them in sentences.
+        what: the word for them in sentences.
+        code: the stable word where there are too many.
+    """
+
+    key: str
+    files: tuple[str, ...]
+    what: str
+    code: str
+
+    def most(self, limits: RequestLimits) -> int:
+        """How many of them one request may have."""
+        return limits.max_frames if self is FRAMES else limits.max_pictures
+
+
+BATCH = Several("images", ("files",), "pictures", "too_many_items")
+FRAMES = Several("frames", ("frames", "files"), "frames", "too_many_frames")
+
+
+@dataclass(frozen=True, slots=True)
 class Body:
     """A request's parts.
 
@@ -57,8 +82,8 @@ async def read_body(
     limits: RequestLimits,
     take: Callable[[int], None],
     *,
-    many: bool,
     deadline: float,
+    several: Several | None = None,
     none: bool = False,
     raw: bool = True,
 ) -> Body:
@@ -68,8 +93,8 @@ async def read_body(
         request: not yet read.
         limits: for its size.
         take: called with the size of each part that is read; it may refuse.
-        many: whether the route takes several pictures (`images`, `files`) and not one (`image`, `file`).
         deadline: of the event loop's clock; a body that comes more slowly is given up.
+        several: how the route calls its pictures where it takes several; None where it takes one (`image`, `file`).
         none: the route takes no picture.
         raw: whether a picture may be the body itself; not where a field has a form that a query cannot have.
 
@@ -80,9 +105,9 @@ async def read_body(
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in {JSON, FORM, *RAW} or (kind in RAW and none):
-        allowed = f"{JSON}, {FORM}" + ("" if many or none or not raw else f" or {', '.join(RAW[:5])}")
+        allowed = f"{JSON}, {FORM}" + ("" if several or none or not raw else f" or {', '.join(RAW[:5])}")
         raise Refused(415, "unsupported_media_type", f"the media type {kind[:100]!r} is not taken here; {allowed} is")
-    if many and kind in RAW:
+    if several and kind in RAW:
         raise Refused(415, "unsupported_media_type", f"a body of {kind} is one picture, and this route takes several")
     if not raw and kind in RAW:
         detail = f"a body of {kind} leaves no place for the other fields of this route; send {JSON} or {FORM}"
@@ -91,7 +116,7 @@ async def read_body(
     try:
         async with asyncio.timeout_at(deadline):
             if kind == FORM:
-                return _joined(await _read_form(request, limits, take, many=many, none=none), beside)
+                return _joined(await _read_form(request, limits, take, several, none=none), beside)
             data = b"".join([chunk async for chunk in _chunks(request, limits, take)])
     except TimeoutError as error:
         raise DeadlineExceeded("the request did not arrive before its deadline") from error
@@ -99,8 +124,8 @@ async def read_body(
         limits.picture.check_bytes(len(data))
         return Body([(None, data)], beside)
     if len(data) > _LARGE_BODY:
-        return _joined(await asyncio.to_thread(_from_json, data, limits, many=many, none=none), beside)
-    return _joined(_from_json(data, limits, many=many, none=none), beside)
+        return _joined(await asyncio.to_thread(_from_json, data, limits, several, none=none), beside)
+    return _joined(_from_json(data, limits, several, none=none), beside)
 
 
 def _joined(body: Body, beside: Mapping[str, Any]) -> Body:
@@ -140,44 +165,45 @@ class _Parser(MultiPartParser):
 
 
 async def _read_form(
-    request: Request, limits: RequestLimits, take: Callable[[int], None], *, many: bool, none: bool
+    request: Request, limits: RequestLimits, take: Callable[[int], None], several: Several | None, *, none: bool
 ) -> Body:
+    most = several.most(limits) if several else limits.max_pictures
     parser = _Parser(
         request.headers,
         _chunks(request, limits, take),
-        max_files=limits.max_pictures + 1,
+        max_files=most + 1,
         max_fields=_MAX_FORM_FIELDS,
         max_part_size=limits.max_bytes,
     )
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        if many and "Too many files" in error.message:
-            raise too_many_pictures(f"more than {limits.max_pictures}", limits) from error
+        if several and "Too many files" in error.message:
+            raise too_many(f"more than {most + 1}", several, limits) from error
         raise InputError(f"the form cannot be read: {error.message}") from error
     except (KeyError, UnicodeDecodeError) as error:
         raise InputError("the form cannot be read: it has no boundary, or a name that is no text") from error
     try:
-        return Body([], _from_text(form)) if none else await _from_form(form, limits, many=many)
+        return Body([], _from_text(form)) if none else await _from_form(form, limits, several)
     finally:
         await form.close()
 
 
-async def _from_form(form: FormData, limits: RequestLimits, *, many: bool) -> Body:
-    key = "files" if many else "file"
-    files = [value for value in form.getlist(key) if isinstance(value, UploadFile)]
+async def _from_form(form: FormData, limits: RequestLimits, several: Several | None) -> Body:
+    keys = several.files if several else ("file",)
+    files = [value for key, value in form.multi_items() if key in keys and isinstance(value, UploadFile)]
     if not files:
-        raise InputError(f"no picture: the form has no file {key!r}")
-    if not many and len(files) > 1:
-        raise InputError(f"one picture is asked for; the form has {len(files)} files {key!r}")
-    _check_count(len(files), limits)
+        raise InputError(f"no picture: the form has no file {keys[0]!r}")
+    if several is None and len(files) > 1:
+        raise InputError(f"one picture is asked for; the form has {len(files)} files {keys[0]!r}")
+    _check_count(len(files), several, limits)
     pictures: list[tuple[str | None, bytes | InputError]] = []
     for file in files:
         try:
             limits.picture.check_bytes(file.size or 0)
             pictures.append((file.filename, await file.read()))
         except ImageTooLarge as error:
-            if not many:
+            if several is None:
                 raise
             pictures.append((file.filename, error))
     return Body(pictures, _from_text(form))
@@ -207,7 +233,7 @@ def _json_field(name: str, text: str) -> Any:
         raise InputError(f"the field {name!r} of the form is not JSON: {error}") from error
 
 
-def _from_json(data: bytes, limits: RequestLimits, *, many: bool, none: bool) -> Body:
+def _from_json(data: bytes, limits: RequestLimits, several: Several | None, *, none: bool) -> Body:
     try:
         content = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -216,12 +242,12 @@ def _from_json(data: bytes, limits: RequestLimits, *, many: bool, none: bool) ->
         raise InputError(f"the body is JSON of type {type(content).__name__}; an object is expected")
     if none:
         return Body([], content)
-    if not many:
+    if several is None:
         return Body([(None, _picture(content, limits))], content)
-    images = content.get("images")
+    images = content.get(several.key)
     if not isinstance(images, list) or not images:
-        raise InputError("no pictures: send images, a list of base64 texts")
-    _check_count(len(images), limits)
+        raise InputError(f"no {several.what}: send {several.key}, a list of base64 texts")
+    _check_count(len(images), several, limits)
     return Body([(None, _each(text, limits)) for text in images], content)
 
 
@@ -243,14 +269,15 @@ def _each(text: Any, limits: RequestLimits) -> bytes | InputError:
         return error
 
 
-def _check_count(count: int, limits: RequestLimits) -> None:
-    if count > limits.max_pictures:
-        raise too_many_pictures(str(count), limits)
+def _check_count(count: int, several: Several | None, limits: RequestLimits) -> None:
+    if several is not None and count > several.most(limits):
+        raise too_many(str(count), several, limits)
 
 
-def too_many_pictures(actual: str, limits: RequestLimits) -> Refused:
-    """The refusal of a batch that is too long."""
-    return Refused(422, "too_many_items", f"{actual} pictures were sent; at most {limits.max_pictures} are allowed")
+def too_many(actual: str, several: Several, limits: RequestLimits) -> Refused:
+    """The refusal of a request with too many pictures."""
+    detail = f"{actual} {several.what} were sent; at most {several.most(limits)} are allowed"
+    return Refused(422, several.code, detail)
 
 
 def from_base64(text: str, limits: Limits = DEFAULT_LIMITS) -> bytes:

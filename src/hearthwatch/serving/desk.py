@@ -18,14 +18,15 @@ from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome
 from hearthwatch.enrichment.texts import TextEmbeddings
 from hearthwatch.errors import DeadlineExceeded, Draining, HearthwatchError, InputError
 from hearthwatch.hosting import LocalRunner
-from hearthwatch.services import Route, Service
-from hearthwatch.serving.bodies import Body, read_body
+from hearthwatch.services import Kind, Route, Service
+from hearthwatch.serving.bodies import BATCH, FRAMES, Body, read_body
 from hearthwatch.serving.envelope import exchange
 from hearthwatch.serving.fields import RequestFields, fields_model, takes_raw
 from hearthwatch.serving.limits import Intake, RequestLimits, pixels_of
 from hearthwatch.serving.metrics import ServiceMetrics
 from hearthwatch.serving.problems import problem
 from hearthwatch.serving.status import ProcessStatus
+from hearthwatch.vision.boxes import Box, clamp_box
 from hearthwatch.vision.picture import Picture
 
 T = TypeVar("T")
@@ -151,6 +152,16 @@ def one_picture(asked: Asked, limits: RequestLimits) -> Picture:
     return picture
 
 
+def boxes_in(asked: Asked, picture: Picture) -> tuple[Box, ...]:
+    """The box of a request, clamped to its picture; empty where it is about the whole picture.
+
+    Raises:
+        BadBox: it lies outside the picture.
+    """
+    box: Box | None = getattr(asked.fields, "bbox", None)
+    return () if box is None else (clamp_box(box, *picture.size),)
+
+
 def json_response(content: Any, status: int = 200) -> Response:
     """JSON, with numpy's arrays as lists."""
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type="application/json")
@@ -164,8 +175,8 @@ async def _read(request: Request, route: Route, limits: RequestLimits, take: Cal
         request,
         limits,
         take,
-        many=route.kind.many,
         deadline=loop_deadline,
+        several=None if not route.kind.many else FRAMES if route.kind is Kind.FRAMES else BATCH,
         none=route.kind.pictureless,
         raw=takes_raw(route),
     )

@@ -14,9 +14,8 @@ from hearthwatch.models import get_picture_model
 from hearthwatch.models.clip import SURVEILLANCE_TEMPLATES, CLIPResult, anomaly_score, class_scores
 from hearthwatch.services import Route
 from hearthwatch.serving.batches import each_picture
-from hearthwatch.serving.desk import Asked, Desk, Json, ask, note_timings, one_picture
+from hearthwatch.serving.desk import Asked, Desk, Json, ask, boxes_in, note_timings, one_picture
 from hearthwatch.serving.problems import Refused
-from hearthwatch.vision.boxes import clamp_box
 from hearthwatch.vision.embeddings import cosine_similarity
 from hearthwatch.vision.image import Float
 from hearthwatch.vision.picture import Picture
@@ -60,7 +59,7 @@ def classify_answer(desk: Desk, route: Route) -> Answer:
     async def answer(asked: Asked) -> Json:
         given: list[str] = asked.fields.labels  # type: ignore[attr-defined]  # the route has the field
         ensemble: bool = asked.fields.use_ensemble  # type: ignore[attr-defined]
-        _check_count(given, desk.limits.max_labels, "labels")
+        check_count(given, desk.limits.max_labels, "labels")
         labels = list(dict.fromkeys(given))
         embedded = await _embed(desk, route, asked)
         texts = await _read(desk, labels, asked, embedded.result, SURVEILLANCE_TEMPLATES if ensemble else ())
@@ -94,7 +93,7 @@ def batch_similarity_answer(desk: Desk, route: Route) -> Answer:
 
     async def answer(asked: Asked) -> Json:
         given: list[str] = asked.fields.texts  # type: ignore[attr-defined]  # the route has the field
-        _check_count(given, desk.limits.max_texts, "texts")
+        check_count(given, desk.limits.max_texts, "texts")
         embedded = await _embed(desk, route, asked)
         texts = await _read(desk, given, asked, embedded.result)
         cosines = _cosines(embedded.result.embedding, texts.embeddings)
@@ -124,7 +123,7 @@ def embed_text_answer(desk: Desk, _route: Route) -> Answer:
 
     async def answer(asked: Asked) -> Json:
         given: list[str] = asked.fields.texts  # type: ignore[attr-defined]  # the route has the field
-        _check_count(given, desk.limits.max_texts, "texts")
+        check_count(given, desk.limits.max_texts, "texts")
         texts = await _read(desk, given, asked)
         return {
             "embeddings": texts.embeddings,
@@ -141,8 +140,7 @@ def embed_text_answer(desk: Desk, _route: Route) -> Answer:
 
 async def _embed(desk: Desk, route: Route, asked: Asked) -> _Embedded:
     picture = one_picture(asked, desk.limits)
-    box = getattr(asked.fields, "bbox", None)
-    boxes = () if box is None else (clamp_box(box, *picture.size),)
+    boxes = boxes_in(asked, picture)
     outcome = await ask(desk, ModelCall(route.model, picture, boxes, deadline=asked.deadline, alone=True))
     result = get_picture_model(route.model).for_one_box(outcome.result) if boxes else outcome.result
     return _Embedded(result, outcome.weights, outcome.inference_time_ms)
@@ -172,7 +170,7 @@ async def _read(
     return found
 
 
-def _check_count(given: Sequence[str], most: int, what: str) -> None:
+def check_count(given: Sequence[str], most: int, what: str) -> None:
     """Refuse too many texts with both numbers.
 
     Raises:

@@ -22,10 +22,12 @@ from pydantic import (
     create_model,
 )
 
-from hearthwatch.errors import BadBox
+from hearthwatch.errors import BadBox, BadCalibration
+from hearthwatch.models.depth_estimator import Method
 from hearthwatch.models.yolo26 import DEFAULT_CLASSES, DEFAULT_CONFIDENCE
 from hearthwatch.services import Route
 from hearthwatch.vision.boxes import Box, parse_box
+from hearthwatch.vision.calibration import DepthCalibration, calibration_from
 from hearthwatch.vision.embeddings import unit
 
 _NUMBER = {"type": "number"}
@@ -36,6 +38,22 @@ _BOX_SCHEMA = {
             {"type": "object", "properties": dict.fromkeys(sides, _NUMBER), "required": list(sides)}
             for sides in (("x1", "y1", "x2", "y2"), ("x", "y", "width", "height"))
         ),
+        {"type": "null"},
+    ]
+}
+_CALIBRATION_SCHEMA = {
+    "anyOf": [
+        {
+            "type": "object",
+            "properties": {
+                **dict.fromkeys(("slope", "offset", "nearest_m", "farthest_m"), _NUMBER),
+                "inverse": {"type": "boolean"},
+                "residual": {"anyOf": [_NUMBER, {"type": "null"}]},
+                "space": {"type": "string"},
+            },
+            "required": ["slope", "offset", "inverse", "nearest_m", "farthest_m"],
+            "additionalProperties": False,
+        },
         {"type": "null"},
     ]
 }
@@ -66,6 +84,14 @@ def _numbers(text: str) -> list[float]:
         raise BadBox(f"box {text[:100]!r} is not four numbers with commas between them") from error
 
 
+def _calibration(value: Any) -> DepthCalibration | None:
+    if value is None or isinstance(value, DepthCalibration):
+        return value
+    if not isinstance(value, Mapping):
+        raise BadCalibration(f"a calibration is an object, as `to_plain` gives it, and no {type(value).__name__}")
+    return calibration_from(value)
+
+
 def _no_switch(value: Any) -> Any:
     """Pydantic takes true for 1; who writes it means something else."""
     if isinstance(value, bool):
@@ -92,6 +118,7 @@ def _with_direction(values: list[float]) -> list[float]:
     return values
 
 
+CalibrationField = Annotated[Any, PlainValidator(_calibration), WithJsonSchema(_CALIBRATION_SCHEMA)]
 BoxField = Annotated[Any, PlainValidator(_box), WithJsonSchema(_BOX_SCHEMA)]
 Share = Annotated[float, BeforeValidator(_no_switch), Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
@@ -131,6 +158,26 @@ FIELDS: Mapping[str, InputField] = MappingProxyType(
             "x2, y2 or x, y, width, height. In a form or a query: x1,y1,x2,y2. Absent: the whole picture.",
             [4.0, 4.0, 28.0, 28.0],
         ),
+        "face_bbox": InputField(
+            BoxField,
+            None,
+            "The face, in the same forms. Absent: it is looked for, in the box where one is sent.",
+            [4.0, 4.0, 28.0, 28.0],
+        ),
+        "method": InputField(
+            Method,
+            "center",
+            "How the depth of the box becomes one value: that of its middle, the mean, the median, or the nearest.",
+            "median",
+        ),
+        "calibration": InputField(
+            CalibrationField,
+            None,
+            "Of the camera, as `DepthEstimator.calibrate(…).to_plain()` gives it. Absent: metres are an estimate, "
+            "unless the network is a metric one. In a form: JSON.",
+            None,
+            form="json",
+        ),
         "min_confidence": InputField(Share | None, None, "Leave out what is less certain than this, 0 to 1.", 0.5),
         "confidence": InputField(
             Share, DEFAULT_CONFIDENCE, "Leave out objects that are less certain than this, 0 to 1.", DEFAULT_CONFIDENCE
@@ -145,7 +192,8 @@ FIELDS: Mapping[str, InputField] = MappingProxyType(
         "labels": InputField(
             Texts,
             ...,
-            "Descriptions to choose from, up to 100; the same one twice counts once.",
+            "Descriptions to choose from, up to 100; the same one twice counts once. Where they may be absent: the "
+            "documented ones.",
             ["a person with a box", "an empty porch"],
             form="many",
         ),
@@ -177,16 +225,18 @@ class RequestFields(BaseModel):
 @functools.cache
 def fields_model(route: Route) -> type[RequestFields]:
     """What a route takes beside the picture, as a pydantic model."""
-    rows: dict[str, Any] = {
-        name: (FIELDS[name].annotation, Field(default=FIELDS[name].default, description=FIELDS[name].description))
-        for name in route.fields
-    }
+    rows: dict[str, Any] = {}
+    for name in route.fields:
+        row, may_be_absent = FIELDS[name], name in route.optional
+        annotation = row.annotation | None if may_be_absent else row.annotation
+        default = None if may_be_absent else row.default
+        rows[name] = (annotation, Field(default=default, description=row.description))
     return create_model(f"{class_name(route)}Fields", __base__=RequestFields, **rows)
 
 
 def takes_raw(route: Route) -> bool:
     """Whether a picture may be the body itself, with the other fields in the query."""
-    structured = any(FIELDS[name].form == "json" for name in route.fields)
+    structured = any(FIELDS[name].form == "json" and FIELDS[name].default is ... for name in route.fields)
     return not (route.kind.many or route.kind.pictureless or structured)
 
 

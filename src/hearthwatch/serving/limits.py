@@ -19,6 +19,7 @@ class RequestLimits:
         max_bytes: of the whole request.
         max_pixels: of all its pictures together.
         max_pictures: of a batch.
+        max_frames: of one question about several moments.
         max_texts: of one question.
         max_labels: likewise.
         timeout_s: for a request that states no deadline, reading its body included.
@@ -28,6 +29,7 @@ class RequestLimits:
     max_bytes: int = 32 * 1024 * 1024
     max_pixels: int = 128_000_000
     max_pictures: int = 32
+    max_frames: int = 64
     max_texts: int = 100
     max_labels: int = 100
     timeout_s: float = 120.0

@@ -14,10 +14,11 @@ from starlette.responses import PlainTextResponse
 
 from hearthwatch.artifacts.description import WeightsOrigin
 from hearthwatch.models import get_model
-from hearthwatch.services import Route
+from hearthwatch.services import Kind, Route
 from hearthwatch.serving import schemas
-from hearthwatch.serving.bodies import FORM, JSON, PICTURE_KEYS, RAW
+from hearthwatch.serving.bodies import BATCH, FORM, FRAMES, JSON, PICTURE_KEYS, RAW
 from hearthwatch.serving.fields import FIELDS, class_name, fields_model, takes_raw
+from hearthwatch.serving.limits import RequestLimits
 
 _BINARY = {"type": "string", "format": "binary"}
 _BASE64 = {
@@ -113,10 +114,12 @@ def _request_body(route: Route) -> dict[str, Any]:
     picture: dict[str, Any] = {}
     form: dict[str, Any] = {}
     shown: dict[str, Any] = {}
+    several = FRAMES if route.kind is Kind.FRAMES else BATCH
     if route.kind.many:
-        picture = {"images": {"type": "array", "items": _BASE64, "minItems": 1, "maxItems": 32}}
-        form = {"files": {"type": "array", "items": _BINARY}}
-        shown = {"images": [example_picture()]}
+        most = several.most(RequestLimits())
+        picture = {several.key: {"type": "array", "items": _BASE64, "minItems": 1, "maxItems": most}}
+        form = {several.files[0]: {"type": "array", "items": _BINARY}}
+        shown = {several.key: [example_picture()]}
     elif not route.kind.pictureless:
         picture = dict.fromkeys(PICTURE_KEYS, _BASE64)
         form, shown = {"file": _BINARY}, {"image": example_picture()}
@@ -127,7 +130,7 @@ def _request_body(route: Route) -> dict[str, Any]:
         "title": f"{class_name(route)}Request",
         "type": "object",
         "properties": {**picture, **fields},
-        "required": (["images"] if route.kind.many else []) + required,
+        "required": ([several.key] if route.kind.many else []) + required,
     }
     if not (route.kind.many or route.kind.pictureless):
         schema["anyOf"] = [{"required": [key]} for key in PICTURE_KEYS]
@@ -142,7 +145,7 @@ def _request_body(route: Route) -> dict[str, Any]:
 
 def _as_text(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """A field as it stands in a form or a query."""
-    if name == "bbox":
+    if name in {"bbox", "face_bbox"}:
         return {"type": "string", "description": "x1,y1,x2,y2", "example": "4,4,28,28"}
     if FIELDS[name].form == "json":
         return {"type": "string", "description": f"JSON. {schema.get('description', '')}"}

@@ -158,9 +158,9 @@ class Probes:
         }
 
     def _several(self, rows: list[ModelRow]) -> Json:
-        status = self._desk.status
+        status, reported = self._desk.status, self._desk.service.reported
         return {
-            "models_loaded": {row.name: row.state in SERVING for row in rows},
+            "models_loaded": {row.name: row.state in SERVING for row in rows if row.name in reported},
             "gpu_available": status.gpu_available,
             "gpu_memory_used_gb": round(status.gpu_memory_gb(), 2),
             "uptime_seconds": round(status.uptime_seconds, 1),

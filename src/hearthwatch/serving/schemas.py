@@ -7,10 +7,14 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hearthwatch.adapter import wire
 from hearthwatch.artifacts.description import WeightsOrigin
 from hearthwatch.models.clip import CLIPAnswer, InSpace, SpaceMetadata
+from hearthwatch.models.demographics import DemographicsAnswer
+from hearthwatch.models.depth_estimator import DistanceAnswer
 from hearthwatch.models.yolo26 import DetectionsAnswer
 from hearthwatch.serving.fields import USUAL_TEXTS, BoxField, Embedding, Switch, Text, Texts
+from hearthwatch.vision.faces import Source
 
 _TIME: Any = Field(description="Preprocessing, network and postprocessing, in ms; neither queueing nor decoding.")
 
@@ -184,6 +188,22 @@ class EmbedTextResponse(BaseModel):
     space: str = Field(description="Pictures with the same model and digest can be compared with them.")
     metadata: dict[str, str] = Field(description="The same in its parts: model and digest.")
     weights: WeightsOrigin = Field(description=WEIGHTS)
+    inference_time_ms: float = _TIME
+
+
+class ObjectDistanceResponse(DistanceAnswer):
+    """How far a thing is."""
+
+    weights: WeightsOrigin = Field(description=WEIGHTS)
+    inference_time_ms: float = _TIME
+
+
+class DemographicsResponse(DemographicsAnswer):
+    """What one face looks like: an estimate; all null where no face was found."""
+
+    face_bbox: wire.BoxAnswer | None = Field(description="The face that was looked at; null where there is none.")
+    face_source: Source | None = Field(description="Who said where it is.")
+    weights: WeightsOrigin | None = Field(description=f"{WEIGHTS} Null where the face that was sent is too small.")
     inference_time_ms: float = _TIME
 
 

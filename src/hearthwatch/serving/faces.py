@@ -1,0 +1,124 @@
+"""What `/demographics` answers: which part of the picture is the face, and what the network says of it.
+
+The face is what the caller says, else what the head's joints show, else what the face detector finds; where none of
+them shows one, there is none, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hearthwatch.adapter import wire
+from hearthwatch.enrichment.runner import ModelCall, Outcome
+from hearthwatch.errors import BadBox, WeightsMissing
+from hearthwatch.models.demographics import DemographicsResult
+from hearthwatch.models.face_detector import FaceResult
+from hearthwatch.models.pose_estimator import PoseResult
+from hearthwatch.services import Route
+from hearthwatch.serving.desk import Asked, Desk, Json, ask, boxes_in, one_picture
+from hearthwatch.vision.boxes import Box, clamp_box
+from hearthwatch.vision.faces import Face, NoFace, find_face, head_box
+from hearthwatch.vision.picture import Picture
+
+Answer = Callable[[Asked], Awaitable[Json]]
+POSE, FACES = "pose_estimator", "face_detector"
+#: Where no network was asked about a face.
+_NOTHING = DemographicsResult(None, None, None, None, None, {})
+
+
+def face_answer(desk: Desk, route: Route) -> Answer:
+    """One picture, or a person in it, to what a model says of the face."""
+
+    async def answer(asked: Asked) -> Json:
+        picture = one_picture(asked, desk.limits)
+        question = _Question(desk, picture, asked.deadline)
+        sent: Box | None = asked.fields.face_bbox  # type: ignore[attr-defined]  # the route has the field
+        if sent is not None:
+            face = find_face(face_bbox=clamp_box(sent, *picture.size))
+        else:
+            face = _inside(await question.look_for_face(boxes_in(asked, picture)), picture)
+        if isinstance(face, NoFace):
+            missing = [face.reason, *question.remarks]
+            return {**_NOTHING.to_wire(), "missing": missing, **_place(None), **question.about()}
+        result = await question.ask(route.model, (face.bbox,))
+        return {**result.to_wire(), **_place(face), **question.about()}
+
+    return answer
+
+
+@dataclass(slots=True)
+class _Question:
+    """One picture with the models that were asked about it.
+
+    Attributes:
+        outcomes: of those that answered.
+        remarks: what a person who reads that there is no face should know as well.
+    """
+
+    desk: Desk
+    picture: Picture
+    deadline: float
+    outcomes: list[Outcome] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    async def look_for_face(self, boxes: tuple[Box, ...]) -> Face | NoFace:
+        """By the joints, else by the face detector.
+
+        Args:
+            boxes: of the person; empty: the most certain person or face of the picture.
+
+        Raises:
+            HearthwatchError: one of the two failed, or the face detector has no weights.
+        """
+        joints = None
+        try:
+            person = _first(await self.ask(POSE, boxes), "persons")
+            joints = person.as_array() if isinstance(person, PoseResult) else None
+        except WeightsMissing:
+            self.remarks.append(f"{POSE} has no weights and was not asked")
+        if joints is not None and head_box(joints) is not None:
+            return find_face(keypoints=joints)
+        detected = _first(await self.ask(FACES, boxes), "faces")
+        return find_face(keypoints=joints, detected=detected.bbox if isinstance(detected, FaceResult) else None)
+
+    async def ask(self, model: str, boxes: tuple[Box, ...]) -> Any:
+        """What a model finds.
+
+        Raises:
+            HearthwatchError: it failed.
+        """
+        outcome = await ask(self.desk, ModelCall(model, self.picture, boxes, deadline=self.deadline))
+        self.outcomes.append(outcome)
+        return outcome.result
+
+    def about(self) -> Json:
+        """Where the answer comes from, and the time of all networks that ran for it."""
+        origins = [outcome.weights for outcome in self.outcomes]
+        milliseconds = sum(outcome.inference_time_ms for outcome in self.outcomes)
+        # A face that a sample network placed makes a sample's answer of whatever is said of it.
+        weights = "sample" if "sample" in origins else origins[-1] if origins else None
+        return {"weights": weights, "inference_time_ms": round(milliseconds, 2)}
+
+
+def _inside(face: Face | NoFace, picture: Picture) -> Face | NoFace:
+    """The part of the face that the picture has: joints may lie beyond its edge."""
+    if isinstance(face, NoFace):
+        return face
+    try:
+        return Face(clamp_box(face.bbox, *picture.size), face.source)
+    except BadBox:
+        return NoFace("the face lies outside the picture")
+
+
+def _first(found: Any, several: str) -> Any:
+    """What belongs to the box, or the most certain of a whole picture's; None where there is none."""
+    rows = getattr(found, several, None)
+    return found if rows is None else next(iter(rows), None)
+
+
+def _place(face: Face | None) -> Json:
+    if face is None:
+        return {"face_bbox": None, "face_source": None}
+    return {"face_bbox": wire.xywh(face.bbox), "face_source": face.source}
