@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from hearthwatch.hosting.observer import UnloadReason
+from hearthwatch.models import get_model
 from hearthwatch.services import Service
 from hearthwatch.serving.envelope import STAGES
 
@@ -85,8 +87,12 @@ class ServiceMetrics:
     def _hosting(self, service: Service, readings: Readings) -> None:
         self._loads = self._counter("hearthwatch_model_loads_total", "Loads.", ("model", "result"))
         self._unloads = self._counter("hearthwatch_model_unloads_total", "Unloads.", ("model", "reason"))
-        self._shortfall = self._counter(
-            "hearthwatch_model_unload_shortfall_bytes", "Bytes that unloads did not give back.", ("model",)
+        # A gauge that only rises: a counter's name would end in _total, and the documented one does not.
+        self._shortfall = Gauge(
+            "hearthwatch_model_unload_shortfall_bytes",
+            "Bytes that unloads did not give back, in all.",
+            ("model",),
+            registry=self.registry,
         )
         self._evictions = self._counter(
             "enrichment_model_evictions_total", "Models unloaded to make room.", ("model_name", "priority")
@@ -106,6 +112,16 @@ class ServiceMetrics:
         )
         for model in service.models:
             waiting.labels(model).set_function(_bound(readings.waiting, model))
+            self._begin(model)
+
+    def _begin(self, model: str) -> None:
+        """Have what may happen to a model there at 0, so that its first time is seen as a rise."""
+        self._loads.labels(model, "ok")
+        for reason in get_args(UnloadReason):
+            self._unloads.labels(model, reason)
+        self._shortfall.labels(model)
+        self._evictions.labels(model, get_model(model).SPEC.priority.name)
+        self._load_seconds.labels(model)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when somebody asks."""
