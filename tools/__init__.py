@@ -1,0 +1,1 @@
+"""Tools of this repository: checks and generated pages. Nothing here is installed."""
