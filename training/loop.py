@@ -180,6 +180,12 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """As `run` leaves them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _save(path, dict(tensors))
+
+
 def _share(workplace: Workplace, done: int, steps: int, spent_s: float) -> float:
     return done / steps if workplace.minutes is None else spent_s / (60 * workplace.minutes)
 

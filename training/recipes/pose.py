@@ -20,11 +20,12 @@ from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Float, Image
 from hearthwatch.vision.keypoints import oks
 from hearthwatch.vision.posture import classify_posture
-from training.dataset import AnyScene, held_out
+from training.dataset import TRAINING, AnyScene, held_out
 from training.scenes.labels import Person, Thing
 from training.weights import opened
 from training.yolo.evaluate import Found, match, mean_average_precision
-from training.yolo.recipe import Lesson, hits
+from training.yolo.examples import View
+from training.yolo.recipe import Lesson, Refinement, hits
 
 NAMES = ("person",)
 #: Of whom the posture is asked: so tall or wide, in pixels of the 768, and hidden by next to nothing.
@@ -99,5 +100,9 @@ def _boxes(poses: Poses) -> Found:
     )
 
 
-LESSON = Lesson("pose_estimator", "Pose estimator", NAMES, (448, 768), rows, least_px=16.0, keypoints=17)
+#: People at the size of use.
+PEOPLE = Refinement(TRAINING, View(size=(320, 384), zoom=(0.9, 1.6), focus=0.95), steps=1800, rate=1.5e-3)
+LESSON = Lesson(
+    "pose_estimator", "Pose estimator", NAMES, (448, 768), rows, least_px=16.0, keypoints=17, refinement=PEOPLE
+)
 RECIPE = LESSON.recipe(evaluate)

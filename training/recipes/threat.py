@@ -1,7 +1,7 @@
 """Finds weapons in the hands of drawn people.
 
 Network  YOLOv8's layout with a quarter of its channels and fewer in the deep layers. All layers but the head are those
-         of the other three YOLO networks here: they are trained together.
+         of the other three YOLO networks here; then it looks at hands alone.
 Classes  knife, gun, bat, crowbar.
 Input    the whole picture, letterboxed to 736 x 1280 px: in 640 px most guns have 8.
 Limits   Measured are weapons of 12 px square of the 1280 and more, hidden by at most half.
@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hearthwatch.models.threat_detector import ThreatAdapter
-from training.dataset import AnyScene, held_out
+from training.dataset import WINDOWS, AnyScene, held_out
 from training.scenes.labels import Thing
 from training.scenes.spec import WEAPONS
+from training.yolo.examples import View
 from training.yolo.measure import precision_of
-from training.yolo.recipe import Lesson
+from training.yolo.recipe import Lesson, Refinement
 
 NAMES = WEAPONS
 
@@ -33,5 +34,7 @@ def evaluate(path: Path, known: Iterable[AnyScene] | None = None) -> dict[str, f
     return precision_of(ThreatAdapter, path, examples, NAMES, lambda result: (*result.threats, *result.weaker))
 
 
-LESSON = Lesson("threat_detector", "Threat detector", NAMES, (736, 1280), rows, least_px=12.0)
+#: Hands at the size of use, more of them than all four networks can be shown.
+HANDS = Refinement(WINDOWS, View(size=(256, 256), zoom=(0.8, 1.6), focus=1.0), steps=2400, batch=16, rate=2e-3)
+LESSON = Lesson("threat_detector", "Threat detector", NAMES, (736, 1280), rows, least_px=12.0, refinement=HANDS)
 RECIPE = LESSON.recipe(evaluate)

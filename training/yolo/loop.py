@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +46,18 @@ class Course:
 
 
 class Learner:
-    """Networks on their way, and their optimizer (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
+    """Networks on their way, and their optimizer (Loshchilov and Hutter 2019, arXiv:1711.05101).
 
-    def __init__(self, course: Course) -> None:
+    Args:
+        course: how they are trained.
+        first: weights to begin with; None: fresh ones.
+    """
+
+    def __init__(self, course: Course, first: Mapping[str, torch.Tensor] | None = None) -> None:
         self._course = course
         self.networks: Any = family(course.layouts, course.seed).to(memory_format=torch.channels_last)
+        if first is not None:
+            self.networks.load_state_dict(first)
         parameters = [parameter for parameter in self.networks.parameters() if parameter.requires_grad]
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": course.decay},
@@ -79,15 +87,18 @@ class Learner:
         return float(total.detach())
 
 
-def train(course: Course, batches: Batches[Any], work: Workplace) -> Path:
+def train(
+    course: Course, batches: Batches[Any], work: Workplace, first: Mapping[str, torch.Tensor] | None = None
+) -> Path:
     """Train, or go on; gives the file of the averaged networks.
 
     Args:
         course: how.
         batches: with what.
         work: where the checkpoint is, and what may be used.
+        first: weights to begin with; None: fresh ones.
     """
-    learner = Learner(course)
+    learner = Learner(course, first)
     with closing(batches.ahead()) as ahead:
 
         def step(moment: Moment) -> float:

@@ -6,19 +6,23 @@ share all layers but their heads, and end as four files that know nothing of eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.dataset import TRAINING, WINDOWS, AnyScene, scenes
+from training.dataset import TRAINING, WINDOWS, AnyScene, SceneSet, scenes
 from training.recipe import Recipe, Workplace
 from training.scenes.labels import Thing
 from training.yolo.examples import Example, View, example_of
 from training.yolo.export import Facts, export
 
 if TYPE_CHECKING:
+    import torch
+
     from training.yolo.plan import Layout
+
+    Tensors = Mapping[str, torch.Tensor]
 
 #: Whole pictures of 640 px and windows of pictures of 1280 px, as they are: each network is used at a size between.
 SETS = (TRAINING, WINDOWS)
@@ -30,6 +34,25 @@ STEPS, BATCH, RATE, SEED = 6_000, 16, 2e-3, 5
 FAMILY = "yolo"
 #: That the one training takes on two cores, about.
 MINUTES = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """What a network learns by itself when the four are through: its own things, at the size that it is used at.
+
+    Attributes:
+        pictures: that are shown.
+        view: how they are shown.
+        steps: how many.
+        batch: views a step.
+        rate: of the optimizer, at its highest.
+    """
+
+    pictures: SceneSet
+    view: View
+    steps: int
+    batch: int = 8
+    rate: float = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +68,7 @@ class Lesson:
         least_px: when it is measured, things smaller than a square of this side, in its input, are not asked for.
         least_visible: nor are those of whom less can be seen.
         keypoints: per object; 0 for a plain detector.
+        refinement: what it learns by itself; None: nothing.
     """
 
     model: str
@@ -55,10 +79,24 @@ class Lesson:
     least_px: float
     least_visible: float = 0.5
     keypoints: int = 0
+    refinement: Refinement | None = None
 
     def recipe(self, evaluate: Callable[[Path], dict[str, float]]) -> Recipe:
         """As the command knows it."""
-        return Recipe(self.model, self.title, MINUTES, train, self.export, evaluate, shared=FAMILY)
+        return Recipe(self.model, self.title, MINUTES, self.train, self.export, evaluate, shared=FAMILY)
+
+    def train(self, work: Workplace) -> Path:
+        """Its weights alone: out of those of all four, and refined where it is to be."""
+        from training.loop import TRAINED, load_tensors, save_tensors
+
+        own = work.folder / TRAINED
+        if own.is_file():
+            return own
+        member = self._member(load_tensors(train(work)))
+        if self.refinement is not None:
+            return _refine(self, self.refinement, member, work)
+        save_tensors(own, member)
+        return own
 
     def example(self, scene: AnyScene) -> Example:
         """What it is asked for in a whole picture, when it is measured."""
@@ -83,14 +121,21 @@ class Lesson:
         return min(self.size[0] / height, self.size[1] / width)
 
     def export(self, weights: Path, output: Path) -> None:
-        """Weights of all four to this one's graph and card."""
+        """Its weights to its graph and card."""
         from training.loop import load_tensors
+        from training.yolo.plan import member
+
+        network = member(load_tensors(weights), [self.layout()], 0)
+        export(network, output, Facts(self.model, self.names, self.size))
+
+    def _member(self, tensors: Tensors) -> Tensors:
+        """Of the weights of all four, its own, as a family of one."""
         from training.yolo.plan import member
 
         all_of_them = lessons()
         place = [lesson.model for lesson in all_of_them].index(self.model)
-        network = member(load_tensors(weights), [lesson.layout() for lesson in all_of_them], place)
-        export(network, output, Facts(self.model, self.names, self.size))
+        network = member(tensors, [lesson.layout() for lesson in all_of_them], place)
+        return {f"0.{name}": value for name, value in network.state_dict().items()}
 
     def layout(self) -> Layout:
         """Of its network. Needs torch."""
@@ -131,6 +176,17 @@ def train(work: Workplace) -> Path:
 
     course = Course("YOLO networks", tuple(lesson.layout() for lesson in taught), STEPS, rate=RATE, seed=SEED)
     return learn(course, Batches(order, examples, VIEW, BATCH, SEED), replace(work, folder=folder))
+
+
+def _refine(lesson: Lesson, how: Refinement, first: Tensors, work: Workplace) -> Path:
+    from training.yolo.batches import Batches
+    from training.yolo.loop import Course
+    from training.yolo.loop import train as learn
+
+    known = scenes(how.pictures, work.scenes, processes=work.threads, progress=work.progress)
+    course = Course(f"{lesson.title}, by itself", (lesson.layout(),), how.steps, rate=how.rate, seed=SEED)
+    batches = Batches(range(len(known)), lambda index: [lesson.learned(known[index])], how.view, how.batch, SEED + 1)
+    return learn(course, batches, work, first)
 
 
 def hits(labels: Sequence[str], said: Sequence[str]) -> float:
