@@ -29,3 +29,16 @@ def car(body: tuple[int, int, int], side: int = 120) -> UInt8:
     for left in (0.12, 0.68):
         pixels[int(side * 0.72) : int(side * 0.95), int(side * left) : int(side * (left + 0.2))] = (20, 20, 20)
     return pixels
+
+
+#: Cloth beside what paints are: sRGB, 0..255.
+WORN = SEEN | {"purple": (90, 40, 120), "pink": (235, 150, 170)}
+
+
+def person(upper: tuple[int, int, int], height: int = 200, width: int = 80) -> UInt8:
+    """A person of flat colours before a wall: head, the clothes in question, dark trousers."""
+    pixels = np.full((height, width, 3), (150, 140, 120), np.uint8)
+    pixels[: int(height * 0.15), int(width * 0.4) : int(width * 0.6)] = (200, 150, 120)
+    pixels[int(height * 0.15) : int(height * 0.5), int(width * 0.2) : int(width * 0.8)] = upper
+    pixels[int(height * 0.5) :, int(width * 0.3) : int(width * 0.7)] = (40, 42, 60)
+    return pixels

@@ -17,6 +17,7 @@ infrared light has a word.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -26,7 +27,8 @@ import numpy.typing as npt
 from hearthwatch.vision.image import Float, UInt8
 
 #: The words. Silver is gray or white: a camera does not see what a paint is called.
-COLORS = ("black", "gray", "white", "red", "orange", "brown", "yellow", "green", "blue")
+GRAYS = ("black", "gray", "white")
+COLORS = (*GRAYS, "red", "orange", "brown", "yellow", "green", "blue")
 #: Cells a side that a crop is averaged to: noise, lettering and reflections are about as small as one.
 _GRID = 32
 #: The ellipse of the body, as shares of the crop: its middle, and its half axes across and down.
@@ -34,7 +36,7 @@ _MIDDLE, _AXES = (0.5, 0.60), (0.40, 0.24)
 #: A cell has a hue from this chroma on, and from this share of its lightness: what is lighter mirrors more of the sky.
 _CHROMA, _CHROMA_PER_LIGHTNESS = 10.0, 0.25
 #: Share of the body's cells that must have a hue for the paint to have one.
-_HUED = 0.30
+HUED = 0.30
 #: Hue in degrees up to which a word holds.
 _HUES: tuple[tuple[float, str], ...] = (
     (41.0, "red"),
@@ -75,22 +77,41 @@ def paint_of(pixels: UInt8) -> Paint:
     Args:
         pixels: (h, w, 3) RGB, the vehicle with a small margin.
     """
-    lightness, hue, chroma = _lab(pixels)
-    if np.percentile(chroma, _NEARLY_ALL) < _COLORLESS:
-        return Paint(None, None, "the picture has no colours, as by infrared light")
+    lightness, hue, chroma = lab_grid(pixels)
+    if (reason := colorless(chroma)) is not None:
+        return reason
     body = _body()
-    words = _words(lightness[body], hue[body], chroma[body])
-    hues = np.isin(words, ("black", "gray", "white"), invert=True)
-    if hues.mean() >= _HUED:
-        color = max(COLORS, key=lambda word: int((words[hues] == word).sum()))
-    elif np.percentile(lightness, _NEARLY_ALL) < _DARK:
-        return Paint(None, None, "it is too dark to see a colour")
+    words = color_words(lightness[body], hue[body], chroma[body])
+    hues = np.isin(words, GRAYS, invert=True)
+    if hues.mean() >= HUED:
+        color = commonest(words[hues], COLORS)
+    elif (reason := dark(lightness)) is not None:
+        return reason
     else:
-        color = _gray(float(np.percentile(lightness[body][~hues], 100 * _DARKER)))
+        color = gray_word(float(np.percentile(lightness[body][~hues], 100 * _DARKER)))
     return Paint(color, float((words == color).mean()))
 
 
-def _lab(pixels: UInt8) -> tuple[Float, Float, Float]:
+def colorless(chroma: Float) -> Paint | None:
+    """No colour and the reason, where the cells of a whole crop have none; None where they have some."""
+    if np.percentile(chroma, _NEARLY_ALL) < _COLORLESS:
+        return Paint(None, None, "the picture has no colours, as by infrared light")
+    return None
+
+
+def dark(lightness: Float) -> Paint | None:
+    """No colour and the reason, where a whole crop is too dark to tell grays; None where it is not."""
+    if np.percentile(lightness, _NEARLY_ALL) < _DARK:
+        return Paint(None, None, "it is too dark to see a colour")
+    return None
+
+
+def commonest(words: npt.NDArray[np.str_], order: Sequence[str]) -> str:
+    """The word that most cells have; of several, the first in an order."""
+    return max(order, key=lambda word: int((words == word).sum()))
+
+
+def lab_grid(pixels: UInt8) -> tuple[Float, Float, Float]:
     """Lightness 0..100, hue in degrees and chroma of each cell, (grid, grid) each."""
     small = cv2.resize(pixels, (_GRID, _GRID), interpolation=cv2.INTER_AREA).astype(np.float32)
     lab = cv2.cvtColor(small / np.float32(255), cv2.COLOR_RGB2Lab)
@@ -106,7 +127,7 @@ def _body() -> npt.NDArray[np.bool_]:
     return inside
 
 
-def _words(lightness: Float, hue: Float, chroma: Float) -> npt.NDArray[np.str_]:
+def color_words(lightness: Float, hue: Float, chroma: Float) -> npt.NDArray[np.str_]:
     """The word of each of N cells, (N,)."""
     grays = np.where(lightness <= _BLACK, "black", np.where(lightness <= _GRAY, "gray", "white"))
     ends, names = np.array([end for end, _ in _HUES]), np.array([name for _, name in _HUES])
@@ -117,5 +138,6 @@ def _words(lightness: Float, hue: Float, chroma: Float) -> npt.NDArray[np.str_]:
     return np.where(chroma >= np.maximum(_CHROMA, _CHROMA_PER_LIGHTNESS * lightness), hues, grays)
 
 
-def _gray(lightness: float) -> str:
+def gray_word(lightness: float) -> str:
+    """Black, gray or white by a lightness of 0..100."""
     return "black" if lightness <= _BLACK else "gray" if lightness <= _GRAY else "white"
