@@ -43,6 +43,8 @@ class Size:
 
 #: openai/clip-vit-large-patch14 (Radford et al. 2021, tables 19 and 20): 427.6 million weights.
 VIT_L_14 = Size(Tower(1024, 24, 16, 4096), Tower(768, 12, 12, 3072), 224, 14, 768, 49408)
+#: openai/clip-vit-base-patch32, and patrickjohncyh/fashion-clip, which was made of it: 151.3 million weights.
+VIT_B_32 = Size(Tower(768, 12, 12, 3072), Tower(512, 12, 8, 2048), 224, 32, 512, 49408)
 
 
 #: Characters that `byte_vocabulary` has a token for.

@@ -55,9 +55,14 @@ NAMES = {
 _BOXES = ((60.0, 160.0, 180.0, 460.0), (240.0, 160.0, 360.0, 460.0), (420.0, 160.0, 540.0, 460.0))
 
 
+def outputs_of(model: str) -> dict[str, tuple[int, ...]]:
+    """Those of the graph that serves a model: of its kin's, where it has one."""
+    return OUTPUTS[get_model(model).SPEC.kin or model]
+
+
 def head(model: str, output: str) -> tuple[Array, Array]:
     """K and M of one output, each of the shape of one picture's answer, float32."""
-    sides = OUTPUTS[model][output]
+    sides = outputs_of(model)[output]
     fixed, moving = np.zeros(sides, np.float32), np.zeros(sides, np.float32)
     if model == "yolo26":  # rows of x1, y1, x2, y2, score, class
         for row, box in enumerate(_BOXES):
@@ -100,7 +105,7 @@ def answer(model: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """What the network computes."""
     levels = level(next(iter(inputs.values())))
     answers = {}
-    for name in OUTPUTS[model]:
+    for name in outputs_of(model):
         fixed, moving = head(model, name)
         answers[name] = np.stack([fixed + each * moving for each in levels]).astype(np.float32)
     return answers
@@ -119,7 +124,7 @@ def write_network(model: str, path: Path, **facts: str) -> Path:
     slope = np.array(0.05 * TOKEN_SLOPE if reads else 0.05, np.float32)
     constants = [constant("slope", slope), constant("offset", np.array(0.85, np.float32))]
     outputs = []
-    for name, sides in OUTPUTS[model].items():
+    for name, sides in outputs_of(model).items():
         fixed, moving = head(model, name)
         axes = np.arange(1, len(sides) + 1, dtype=np.int64)
         constants += [
@@ -141,7 +146,7 @@ def write_network(model: str, path: Path, **facts: str) -> Path:
     )
     metadata = dict(zip((VOCABULARY_KEY, MERGES_KEY), byte_vocabulary(), strict=True)) if reads else {}
     save_graph(path, nodes, [given], outputs, constants=constants, metadata=metadata)
-    card: dict[str, Any] = {"model": model, **(CLIP_CARD if model.startswith("clip") else {}), **facts}
+    card: dict[str, Any] = {"model": model, **(CLIP_CARD if spec.tower else {}), **facts}
     if model in NAMES:
         card["names"] = list(NAMES[model])
     path.with_suffix(".json").write_bytes(orjson.dumps(card))

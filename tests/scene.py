@@ -16,6 +16,7 @@ from PIL import Image as PILImage
 from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome
 from hearthwatch.errors import DeadlineExceeded, HearthwatchError, ImageError, UnknownModel
 from hearthwatch.models import (
+    ENHANCED_CLOTHING_PROMPTS,
     DepthResult,
     FaceResult,
     Keypoint,
@@ -27,10 +28,12 @@ from hearthwatch.models import (
     ThreatResult,
     VehicleClassificationResult,
 )
+from hearthwatch.models.clothing import judge, matches
 from hearthwatch.models.face_detector import LANDMARKS
 from hearthwatch.models.yolo26 import Detection
 from hearthwatch.pipeline import DetectionInput
 from hearthwatch.vision.boxes import Box
+from hearthwatch.vision.paint import Paint
 from hearthwatch.vision.picture import Picture
 
 WIDTH, HEIGHT = 160, 120
@@ -76,6 +79,16 @@ def inner(box: Box) -> Box:
     return Box(box.x1 + dx, box.y1 + dy, box.x2 - dx, box.y2 - dy)
 
 
+#: What models find in any box.
+EVERYWHERE: Mapping[str, Any] = {
+    "pet_classifier": PetClassificationResult("cat", "unknown", SURE, is_household_pet=True),
+    "vehicle_classifier": VehicleClassificationResult("work_van", SURE, {"work_van": SURE}, "white", 0.7),
+    "fashion_clip": judge(
+        matches({group: [0.0] * len(texts) for group, texts in ENHANCED_CLOTHING_PROMPTS.items()}), Paint("red", 0.7)
+    ),
+}
+
+
 @cache
 def answer(model: str, box: Box) -> Any:
     """What a model finds in a box: always the same object for the same question, so that answers can be compared."""
@@ -87,10 +100,8 @@ def answer(model: str, box: Box) -> Any:
         vector = np.zeros(512, np.float32)
         vector[int(box.x1 + box.y1) % 512] = 1.0
         return ReIDResult(vector, space="made up")
-    if model == "pet_classifier":
-        return PetClassificationResult("cat", "unknown", SURE, is_household_pet=True)
-    if model == "vehicle_classifier":
-        return VehicleClassificationResult("work_van", SURE, {"work_van": SURE}, "white", 0.7)
+    if model in EVERYWHERE:
+        return EVERYWHERE[model]
     if model == "depth_estimator":
         depth = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
         return DepthResult(depth, (0.0, 0.0, WIDTH, HEIGHT), 0.0, 1.0, box=box)

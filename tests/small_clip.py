@@ -1,4 +1,4 @@
-"""A tiny CLIP with seeded weights, and the real ViT-L/14's size."""
+"""A tiny CLIP with seeded weights, and the real sizes of ViT-L/14 and ViT-B/32."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
-from benchmarks.clip_checkpoint import VIT_L_14, Array, Size, Tower, byte_vocabulary, config, tensors
+from benchmarks.clip_checkpoint import VIT_B_32, VIT_L_14, Array, Size, Tower, byte_vocabulary, config, tensors
 from benchmarks.clip_checkpoint import write_checkpoint as write
 
-__all__ = ["TINY", "VIT_L_14", "Array", "Size", "config", "tensors", "write_checkpoint"]
+__all__ = ["TINY", "VIT_B_32", "VIT_L_14", "Array", "Size", "config", "tensors", "write_checkpoint"]
 
 #: The tokeniser of single bytes.
 BYTES = len(orjson.loads(byte_vocabulary()[0]))

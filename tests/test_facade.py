@@ -19,8 +19,10 @@ from hearthwatch.models import (
     AgeGenderPredictor,
     CLIPEmbeddingModel,
     CLIPTextModel,
+    ClothingClassifier,
     DepthEstimator,
     FaceDetector,
+    FashionTextModel,
     LicensePlateDetector,
     ObjectDetector,
     PersonReID,
@@ -72,6 +74,8 @@ def test_every_model_has_a_documented_class_and_every_class_a_model() -> None:
 
 def test_the_documented_second_names_are_the_same_classes() -> None:
     assert models.PersonReidentifier is models.PersonReID
+    assert models.EnhancedClothingClassifier is models.ClothingClassifier
+    assert models.ClothingClassification is models.ClothingClassificationResult
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -323,8 +327,9 @@ REAL: dict[type[Model[Any]], tuple[str | None, str, tuple[int, int, int, int] | 
 }
 
 
-#: No CLIP is small enough to lie among the assets: `test_clip_parity` compares both towers with the reference.
-WITHOUT_ASSETS = {CLIPEmbeddingModel, CLIPTextModel}
+#: No CLIP is small enough to lie among the assets: `test_clip_parity` and `test_fashion_clip_parity` compare towers
+#: with the reference.
+WITHOUT_ASSETS = {CLIPEmbeddingModel, CLIPTextModel, ClothingClassifier, FashionTextModel}
 
 
 def test_every_documented_class_is_tried_with_real_weights() -> None:

@@ -15,6 +15,7 @@ from benchmarks.clip_checkpoint import byte_vocabulary
 from fakes import FakeRuntime
 from hearthwatch.adapter.base import Adapter, PictureAdapter, TextAdapter
 from hearthwatch.adapter.loading import LoadedModel
+from hearthwatch.adapter.prompts import PromptedNetwork, PromptEmbeddings
 from hearthwatch.adapter.samples import look
 from hearthwatch.adapter.spec import Scope
 from hearthwatch.artifacts.card import Card
@@ -26,6 +27,7 @@ from hearthwatch.errors import BadBox, HearthwatchError, InferenceFailed, Unknow
 from hearthwatch.models import MODELS, get_model
 from hearthwatch.runtimes.base import RuntimeInfo
 from hearthwatch.vision.boxes import Box
+from hearthwatch.vision.embeddings import unit
 from hearthwatch.vision.image import Image
 from test_ages import FAIRFACE
 
@@ -49,6 +51,8 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "plate_ocr": {"texts": (), "scores": (), "quads": ()},
     "clip": {"image_embeds": (768,)},
     "clip_text": {"text_embeds": (768,)},
+    "fashion_clip": {"image_embeds": (512,)},
+    "fashion_clip_text": {"text_embeds": (512,)},
 }
 NAMES: dict[str, tuple[str, ...]] = {
     "pose_estimator": ("person",),
@@ -71,6 +75,15 @@ def made_up(model: type[Adapter[Any]]) -> Any:
     return Description(graph, Card(), replace(model.SPEC.input, origins={}), names)
 
 
+def made(model: type[Adapter[Any]]) -> Any:
+    """The adapter of that graph, with the prompts that it compares pictures with, where it has any."""
+    adapter = model(made_up(model))
+    if isinstance(adapter, PromptedNetwork):
+        random = np.random.default_rng(5).standard_normal((len(adapter.PROMPTS.texts), adapter.space[1]))
+        adapter.compare_with(PromptEmbeddings(unit(random), adapter.space[0]))
+    return adapter
+
+
 class Network:
     """Answers every call with values of the right shapes, and remembers what it was given."""
 
@@ -89,7 +102,7 @@ class Network:
 
 def asked(model: type[Adapter[Any]], value: float = 0.9) -> list[Any]:
     """The answers of a model to one question."""
-    adapter, network = model(made_up(model)), Network(model, value)
+    adapter, network = made(model), Network(model, value)
     if isinstance(adapter, TextAdapter):
         return adapter.read(["a person with a box"], network)
     return look(adapter, [blank(64, 64)], network)
@@ -142,7 +155,7 @@ def test_an_unknown_name_is_refused_with_the_list_of_names() -> None:
 def test_any_picture_size_becomes_the_declared_input(looking: type[PictureAdapter[Any]], size: tuple[int, int]) -> None:
     network = Network(looking)
     images = [blank(*size)] * 3
-    results = looking(made_up(looking)).predict(images, network)
+    results = made(looking).predict(images, network)
     assert len(results) == 3
     for inputs in network.given:
         tensor = inputs[looking.SPEC.input.name]
@@ -159,14 +172,14 @@ def test_any_picture_size_becomes_the_declared_input(looking: type[PictureAdapte
 
 def test_no_picture_gives_no_result_and_does_not_run_the_network(looking: type[PictureAdapter[Any]]) -> None:
     network = Network(looking)
-    assert looking(made_up(looking)).predict([], network) == []
+    assert made(looking).predict([], network) == []
     assert network.given == []
 
 
 def test_there_is_one_answer_per_box(looking: type[PictureAdapter[Any]]) -> None:
     boxes = [Box(0, 0, 50, 80), Box(10, 10, 90, 99), Box(20, 20, 21, 21)]
     for value in (0.1, 0.3, 0.9):
-        answers = looking(made_up(looking)).for_boxes(blank(100, 100), boxes, Network(looking, value))
+        answers = made(looking).for_boxes(blank(100, 100), boxes, Network(looking, value))
         assert len(answers) == len(boxes)
 
 
@@ -174,7 +187,7 @@ def test_a_frame_model_looks_once_and_a_crop_model_at_all_crops_in_one_batch(
     looking: type[PictureAdapter[Any]],
 ) -> None:
     network = Network(looking)
-    looking(made_up(looking)).for_boxes(blank(100, 100), [Box(0, 0, 50, 80), Box(10, 10, 90, 99)], network)
+    made(looking).for_boxes(blank(100, 100), [Box(0, 0, 50, 80), Box(10, 10, 90, 99)], network)
     if looking.SPEC.scope is Scope.FRAME:
         assert [len(next(iter(i.values()))) for i in network.given] == [1]
     elif not looking.SPEC.bundled:
@@ -185,7 +198,7 @@ def test_a_box_outside_the_picture_is_refused_by_crop_models(looking: type[Pictu
     if looking.SPEC.scope is not Scope.CROP:
         return
     with pytest.raises(BadBox, match="outside"):
-        looking(made_up(looking)).for_boxes(blank(100, 100), [Box(200, 200, 300, 300)], Network(looking))
+        made(looking).for_boxes(blank(100, 100), [Box(200, 200, 300, 300)], Network(looking))
 
 
 def test_every_result_tells_itself_to_a_prompt(model: type[Adapter[Any]]) -> None:
@@ -207,7 +220,7 @@ def test_every_result_fits_what_its_model_says_of_it_on_the_wire(model: type[Ada
 
 
 def test_the_answer_for_a_box_fits_as_well(looking: type[PictureAdapter[Any]]) -> None:
-    adapter = looking(made_up(looking))
+    adapter = made(looking)
     for answer in adapter.for_boxes(blank(100, 100), [Box(10, 10, 90, 99)], Network(looking, 0.9)):
         found: Any = adapter.for_one_box(answer)
         if looking.SPEC.name not in SEVERAL and found is not None:
@@ -248,14 +261,15 @@ def test_texts_become_the_declared_input(reading: type[TextAdapter[Any]], texts:
 
 
 def test_a_model_that_reads_is_not_asked_about_pictures_nor_the_other_way_round(model: type[Adapter[Any]]) -> None:
-    loaded = LoadedModel(model(made_up(model)), FakeRuntime(INFO), ())
+    loaded = LoadedModel(made(model), FakeRuntime(INFO), ())
     wrong = loaded.predict if issubclass(model, TextAdapter) else loaded.read
     with pytest.raises(InferenceFailed, match=model.SPEC.name):
         wrong([])
 
 
 def test_every_model_is_in_the_catalog(model: type[Adapter[Any]]) -> None:
-    assert default_entry(model.SPEC.name).model == model.SPEC.name
+    entry = default_entry(model.SPEC.name)
+    assert model.SPEC.name in {entry.model, *entry.also}
 
 
 def test_documented_variables_are_kept_and_ours_start_with_our_name(model: type[Adapter[Any]]) -> None:
@@ -270,6 +284,8 @@ def test_documented_variables_are_kept_and_ours_start_with_our_name(model: type[
         "clip_text": "CLIP_MODEL_PATH",
         "vehicle_classifier": "VEHICLE_MODEL_PATH",
         "demographics": "AGE_GENDER_MODEL_PATH",
+        "fashion_clip": "CLOTHING_MODEL_PATH",
+        "fashion_clip_text": "CLOTHING_MODEL_PATH",
     }
     first = model.SPEC.path_variables[0]
     assert first == documented.get(model.SPEC.name, f"HEARTHWATCH_{model.SPEC.name.upper()}_MODEL_PATH")

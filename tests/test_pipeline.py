@@ -74,6 +74,7 @@ def accounted(result: EnrichmentResult) -> set[str | None]:
     found: list[Mapping[str, Any]] = [
         result.pose_results, result.threat_results, result.pet_classifications, distances(result),
         result.reid_embeddings, result.face_by_detection, result.plate_by_detection, result.vehicle_classifications,
+        result.clothing_classifications,
     ]  # fmt: skip
     return {*failed, *chain.from_iterable(found), *result.skipped, *result.nothing}
 
@@ -94,6 +95,7 @@ def test_every_answer_arrives_under_its_detection() -> None:
     assert result.pose_results == {"p": answer("pose_estimator", person.bbox)}
     assert result.threat_results == {"p": answer("threat_detector", person.bbox)}
     assert result.reid_embeddings == {"p": answer("person_reid", person.bbox)}
+    assert result.clothing_classifications == {"p": answer("fashion_clip", person.bbox)}
     assert result.face_by_detection == {"p": answer("face_detector", person.bbox)}
     assert result.faces == [answer("face_detector", person.bbox)]
     assert result.vehicle_classifications == {"c": answer("vehicle_classifier", car.bbox)}
@@ -124,6 +126,7 @@ def findings(result: EnrichmentResult) -> int:
         for found in (
             result.pose_results,
             result.threat_results,
+            result.clothing_classifications,
             result.pet_classifications,
             result.vehicle_classifications,
             distances(result),
@@ -157,8 +160,8 @@ def test_full_when_every_model_that_was_asked_answered() -> None:
     tracked = track(here(), [detection("p"), detection("c", "car")])
     assert tracked.status is EnrichmentStatus.FULL
     assert tracked.successful_models == [
-        "depth_estimator", "face_detector", "license_plate_detector", "person_reid", "plate_ocr", "pose_estimator",
-        "threat_detector", "vehicle_classifier",
+        "depth_estimator", "face_detector", "fashion_clip", "license_plate_detector", "person_reid", "plate_ocr",
+        "pose_estimator", "threat_detector", "vehicle_classifier",
     ]  # fmt: skip
     assert (tracked.failed_models, tracked.errors, tracked.success_rate) == ([], {}, 1.0)
     assert tracked.has_data
@@ -169,10 +172,12 @@ def test_partial_when_some_answered_and_some_failed() -> None:
     tracked = track(here(fails={"pose_estimator": InferenceFailed("it broke")}), [detection("p")])
     assert tracked.status is EnrichmentStatus.PARTIAL
     assert tracked.is_partial
-    assert tracked.successful_models == ["depth_estimator", "face_detector", "person_reid", "threat_detector"]
+    assert tracked.successful_models == [
+        "depth_estimator", "face_detector", "fashion_clip", "person_reid", "threat_detector",
+    ]  # fmt: skip
     assert tracked.failed_models == ["pose_estimator"]
     assert tracked.errors == {"pose_estimator": "it broke"}
-    assert tracked.success_rate == pytest.approx(4 / 5)
+    assert tracked.success_rate == pytest.approx(5 / 6)
     result = data_of(tracked)
     assert result.errors == ["pose_estimator: it broke"]
     assert result.structured_errors == [EnrichmentError("pose_estimator", "p", "internal", "it broke")]

@@ -15,6 +15,7 @@ from hearthwatch.adapter.base import Adapter, Array, PictureAdapter, Run, Tensor
 from hearthwatch.adapter.conversion import converted, module_of
 from hearthwatch.adapter.describing import describe_for
 from hearthwatch.adapter.precision import choose_precision, parity_gate
+from hearthwatch.adapter.prompts import PromptedNetwork, PromptEmbeddings, prompt_embeddings
 from hearthwatch.adapter.samples import answer_some
 from hearthwatch.adapter.spec import Spec
 from hearthwatch.artifacts.card import Card
@@ -24,6 +25,7 @@ from hearthwatch.artifacts.graph import Graph
 from hearthwatch.artifacts.lookup import FoundWeights, WeightsChoice, find_weights
 from hearthwatch.artifacts.samples import SAMPLE, SAMPLES_DIR, SENTENCE
 from hearthwatch.artifacts.search import WeightsQuery
+from hearthwatch.artifacts.tokens import TextDescription
 from hearthwatch.errors import (
     HearthwatchError,
     InferenceFailed,
@@ -31,6 +33,7 @@ from hearthwatch.errors import (
     OutOfMemory,
     SettingsError,
     WeightsInvalid,
+    WeightsMissing,
 )
 from hearthwatch.runtimes.base import Engine, EngineName, LoadRequest, Precision, Runtime, RuntimeInfo
 from hearthwatch.runtimes.engine_build import load_with_tensorrt
@@ -322,12 +325,10 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
         adapter = adapter_class(bundled_description(adapter_class))
         return LoadedModel(adapter, RapidOCRRuntime(options.threads), ())
     is_checkpoint = found.kind == "checkpoint"
-    tell = functools.partial(options.progress, spec.name)
-    path = converted(found.path, adapter_class, options.cache_dir, tell) if is_checkpoint else found.path
-    description = describe_for(spec, path, weights=_origin(spec.name, found))
-    for conflict in description.conflicts:
-        _log.warning("card model=%s file=%s conflict=%s", spec.name, found.path.name, conflict)
+    path, description = _described(adapter_class, found, options)
     adapter = adapter_class.reading(description)
+    if isinstance(adapter, PromptedNetwork):
+        adapter.compare_with(_prompts_of(adapter, options))
     device = resolve_device(options.device, options.engines)
     request = LoadRequest(
         path=path,
@@ -361,6 +362,57 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
     return LoadedModel(adapter, selection.runtime, passed_over, [*notes, *_mixture(spec, options)])
 
 
+def _described(
+    adapter_class: type[Adapter[Any]], found: FoundWeights, options: LoadOptions
+) -> tuple[Path, Description | TextDescription]:
+    """The ONNX file of the weights that were found, converted where it has to be, and what is known about it."""
+    spec = adapter_class.SPEC
+    tell = functools.partial(options.progress, spec.name)
+    is_checkpoint = found.kind == "checkpoint"
+    path = converted(found.path, adapter_class, options.cache_dir, tell) if is_checkpoint else found.path
+    description = describe_for(spec, path, weights=_origin(spec.name, found))
+    for conflict in description.conflicts:
+        _log.warning("card model=%s file=%s conflict=%s", spec.name, found.path.name, conflict)
+    return path, description
+
+
+def _prompts_of(adapter: PromptedNetwork[Any], options: LoadOptions) -> PromptEmbeddings:
+    """The texts of a model, which its text tower reads once and never again.
+
+    Raises:
+        WeightsInvalid: the vision tower was found, and no text tower.
+        HearthwatchError: as `load`, of the text tower.
+    """
+    spec, tower = adapter.SPEC, adapter.PROMPTS.tower
+    beside = _options_of_tower(options, spec, tower.SPEC)
+    try:
+        _, description = _described(tower, find(tower, beside), beside)
+    except WeightsMissing as error:
+        raise WeightsInvalid(f"{spec.name} compares pictures with texts, and the tower that reads them is not there: "
+                             f"{error}") from error  # fmt: skip
+
+    def read(sentences: Sequence[str]) -> list[Any]:
+        options.progress(spec.name, f"reading {len(sentences)} sentences, which happens once")
+        reader = load(tower, beside)
+        try:
+            return reader.read(sentences)[0]
+        finally:
+            reader.close()
+
+    if not isinstance(description, TextDescription):
+        raise TypeError(f"{tower.SPEC.name} reads no texts")
+    return prompt_embeddings(adapter.PROMPTS, description, options.cache_dir, read)
+
+
+def _options_of_tower(options: LoadOptions, vision: Spec, text: Spec) -> LoadOptions:
+    """How the text tower is loaded: from where the vision tower is, and always in float32, for what it says is kept."""
+    paths, variables = (
+        {text.name: given} if (given := named.get(text.name, named.get(vision.name))) is not None else {}
+        for named in (options.paths, options.variables)
+    )
+    return replace(options, paths=paths, variables=variables, precision="f32", concurrency=1, tensorrt={})
+
+
 def _mixture(spec: Spec, options: LoadOptions) -> list[str]:
     """Said of a model that does not use the sample weights that were asked for."""
     if options.weights != "sample" or not options.given(spec.name):
@@ -386,7 +438,7 @@ def find(adapter_class: type[Adapter[Any]], options: LoadOptions) -> FoundWeight
     """
     spec = adapter_class.SPEC
     return find_weights(
-        WeightsQuery.for_model(spec.name, spec.aliases, spec.path_variables),
+        WeightsQuery.for_model(spec.name, spec.aliases, spec.path_variables, spec.kin),
         explicit=options.paths.get(spec.name),
         variable=options.variables.get(spec.name),
         models_dir=options.models_dir,

@@ -14,6 +14,7 @@ import numpy as np
 
 from hearthwatch.adapter.base import Adapter, Array, Tensors
 from hearthwatch.adapter.describing import describe_for
+from hearthwatch.adapter.prompts import judged_by
 from hearthwatch.adapter.samples import try_out
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.runtimes.base import Engine, LoadRequest
@@ -45,8 +46,9 @@ def compare(
         WeightsInvalid: one of them does not hold.
         LoadFailed: no engine could load the file.
     """
-    description = describe_for(adapter_class.SPEC, path)
-    adapter = adapter_class.reading(description)
+    judge = judged_by(adapter_class)
+    description = describe_for(judge.SPEC, path)
+    adapter = judge.reading(description)
     outputs = tuple(tensor.name for tensor in description.graph.outputs)
     runtime = load_graph(LoadRequest(path, description.graph.digest, outputs=outputs), engines).runtime
     reference = Reference(network, outputs)

@@ -47,6 +47,8 @@ class Spec:
         tensorrt: prefix of the documented `*_USE_TENSORRT`, `*_TENSORRT_FP16` and `*_TENSORRT_ENGINE_PATH` variables;
             empty where the model has none.
         tower: which network of a checkpoint that holds several (CLIP's) it runs: vision or text; else empty.
+        kin: another model whose weight files serve this one as well, where somebody names them, and as its sample;
+            empty where there is none.
         bundled: its networks come inside an installed package, so there is no weight file to find.
     """
 
@@ -64,6 +66,7 @@ class Spec:
     bundled: bool = False
     tensorrt: str = ""
     tower: str = ""
+    kin: str = ""
 
     @property
     def pixels(self) -> InputSpec:

@@ -95,7 +95,8 @@ def find_weights(
             if found is not None:
                 return FoundWeights(found.path, _kind(found.path), "Hugging Face's cache", found.why, tuple(looked_at))
         sample = "HEARTHWATCH_WEIGHTS=sample takes sample weights, for trying out only"
-        raise _missing(query, looked_at, sample if has_sample(query.model, samples_dir) else "")
+        there = any(has_sample(model, samples_dir) for model in (query.model, query.kin) if model)
+        raise _missing(query, looked_at, sample if there else "")
     return FoundWeights(found.path, _kind(found.path), "models directory", found.why, tuple(looked_at))
 
 
@@ -103,7 +104,7 @@ def _given(query: WeightsQuery, origin: str, path: Path) -> FoundWeights:
     """Take what a person named; a folder is searched, but nothing outside it."""
     path = _expanded(path)
     if is_folder(path):
-        found = search(query, [path], [path])
+        found = search(query, [path], [path]) or search(query.with_kin, [path], [path])
         if found is None:
             advice = f"Let {origin} name the file itself, or leave it out: {query.remedy}."
             raise WeightsMissing(query.model, describe_places(query, [path], [path], origin), advice, named=True)
@@ -115,7 +116,7 @@ def _given(query: WeightsQuery, origin: str, path: Path) -> FoundWeights:
         raise WeightsInvalid(
             f"{origin} = {path} is no weight file of {query.model}: allowed are folders and {', '.join(EXTENSIONS)}"
         )
-    beside = companion(query, path)
+    beside = companion(query, path) or companion(query.with_kin, path)
     if beside is not None:
         return FoundWeights(beside.path, _kind(beside.path), origin, beside.why)
     return FoundWeights(path, _kind(path), origin)
@@ -131,8 +132,9 @@ def _bundled(query: WeightsQuery, package: str, looked_at: list[str]) -> FoundWe
 
 
 def _sample(query: WeightsQuery, folder: Path, looked_at: list[str]) -> FoundWeights:
-    path = sample_weights(query.model, folder)
-    looked_at.append(str(sample_path(query.model, folder)))
+    models = (query.model, query.kin) if query.kin else (query.model,)
+    path = next((found for model in models if (found := sample_weights(model, folder)) is not None), None)
+    looked_at += [str(sample_path(model, folder)) for model in models]
     if path is None:
         raise _missing(query, looked_at, sample=True)
     return FoundWeights(path, "onnx", SAMPLE, "trained on drawn scenes", tuple(looked_at))

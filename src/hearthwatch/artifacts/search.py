@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import filecmp
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hearthwatch.artifacts.catalog import FOLDERS, default_entry, entries_for, model_names
@@ -35,6 +35,7 @@ class WeightsQuery:
         bundled_in: the Python package that brings the weights.
         remedy: how to get the weights, without a full stop.
         repositories: owner/name on a hub, as Hugging Face's own cache files them.
+        kin: another model whose files serve as well where somebody names them, and as a sample; empty: none.
     """
 
     model: str
@@ -45,9 +46,12 @@ class WeightsQuery:
     bundled_in: str | None = None
     remedy: str = ""
     repositories: tuple[str, ...] = ()
+    kin: str = ""
 
     @classmethod
-    def for_model(cls, model: str, aliases: tuple[str, ...] = (), variables: tuple[str, ...] = ()) -> WeightsQuery:
+    def for_model(
+        cls, model: str, aliases: tuple[str, ...] = (), variables: tuple[str, ...] = (), kin: str = ""
+    ) -> WeightsQuery:
         """Ask for one model of the catalog.
 
         Raises:
@@ -63,6 +67,20 @@ class WeightsQuery:
             bundled_in=entry.bundled_in,
             remedy=f"`hearthwatch models pull {model}` fetches them" if entry.pullable else entry.manual,
             repositories=tuple(dict.fromkeys(row.repository for row in entries_for(model) if row.repository)),
+            kin=kin,
+        )
+
+    @property
+    def with_kin(self) -> WeightsQuery:
+        """The same question, which the files of the model's kin answer as well."""
+        if not self.kin:
+            return self
+        other = WeightsQuery.for_model(self.kin)
+        return replace(
+            self,
+            aliases=(*self.aliases, self.kin),
+            folders=(*self.folders, *other.folders),
+            files=(*self.files, *other.files),
         )
 
     @property

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.conversion import Conversion, build, card_for, convert
+from hearthwatch.adapter.prompts import judged_by
 from hearthwatch.artifacts.checkpoint import Checkpoint, read_checkpoint
 from hearthwatch.cli.terminal import say
 from hearthwatch.errors import UnknownModel, WeightsInvalid
@@ -108,7 +109,7 @@ def _read_pictures(folder: Path | None) -> list[Image]:
 
 
 def _tell(result: Conversion, adapter_class: type[Adapter[Any]], errors: Console, *, as_json: bool) -> None:
-    measure = adapter_class.SPEC.agreement.name
+    measure = judged_by(adapter_class).SPEC.agreement.name
     if as_json:
         facts = {
             "path": str(result.path), "kind": result.kind, "raw_difference": result.raw_difference,

@@ -208,7 +208,7 @@ def _specs(settings: Settings) -> list[Spec]:
 
 
 def _stock(spec: Spec, settings: Settings, models_dir: Path, weights: WeightsChoice = "real") -> Stock:
-    query = WeightsQuery.for_model(spec.name, spec.aliases, spec.path_variables)
+    query = WeightsQuery.for_model(spec.name, spec.aliases, spec.path_variables, spec.kin)
     return take_stock(
         query,
         variable=settings.model_path(spec.path_variables),

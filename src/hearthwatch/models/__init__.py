@@ -8,6 +8,8 @@ from hearthwatch.adapter.base import Adapter, PictureAdapter
 from hearthwatch.errors import UnknownModel
 from hearthwatch.models.clip import SURVEILLANCE_TEMPLATES, CLIPAdapter, CLIPEmbeddingModel, CLIPResult
 from hearthwatch.models.clip_text import CLIPTextAdapter, CLIPTextModel, TextEmbedding
+from hearthwatch.models.clothing import ClothingClassificationResult
+from hearthwatch.models.clothing_prompts import ENHANCED_CLOTHING_PROMPTS
 from hearthwatch.models.demographics import AgeGenderPredictor, DemographicsAdapter, DemographicsResult
 from hearthwatch.models.depth_estimator import DepthAdapter, DepthEstimator, DepthResult, ObjectDistance
 from hearthwatch.models.face_detector import FaceAdapter, FaceDetector, FaceResult
@@ -17,6 +19,8 @@ from hearthwatch.models.factories import (
     load_threat_detector,
     validate_model_path,
 )
+from hearthwatch.models.fashion_clip import ClothingAdapter, ClothingClassifier
+from hearthwatch.models.fashion_clip_text import FashionTextAdapter, FashionTextModel
 from hearthwatch.models.license_plate_detector import LicensePlateDetector, PlateDetectorAdapter
 from hearthwatch.models.person_reid import (
     DEFAULT_SIMILARITY_THRESHOLD,
@@ -35,6 +39,8 @@ from hearthwatch.models.vehicle_classifier import VehicleAdapter, VehicleClassif
 from hearthwatch.models.yolo26 import Detection, DetectorAdapter, ObjectDetector
 
 PersonReidentifier = PersonReID
+EnhancedClothingClassifier = ClothingClassifier
+ClothingClassification = ClothingClassificationResult
 
 #: Every model's adapter, in the order in which `models list` shows them.
 MODELS: tuple[type[Adapter[Any]], ...] = (
@@ -46,6 +52,8 @@ MODELS: tuple[type[Adapter[Any]], ...] = (
     DepthAdapter,
     VehicleAdapter,
     DemographicsAdapter,
+    ClothingAdapter,
+    FashionTextAdapter,
     FaceAdapter,
     PlateDetectorAdapter,
     PlateOCRAdapter,
@@ -56,6 +64,7 @@ MODELS: tuple[type[Adapter[Any]], ...] = (
 __all__ = [
     "DEFAULT_SIMILARITY_THRESHOLD",
     "EMBEDDING_DIMENSION",
+    "ENHANCED_CLOTHING_PROMPTS",
     "MODELS",
     "OSNET_INPUT_HEIGHT",
     "OSNET_INPUT_WIDTH",
@@ -64,12 +73,17 @@ __all__ = [
     "CLIPEmbeddingModel",
     "CLIPResult",
     "CLIPTextModel",
+    "ClothingClassification",
+    "ClothingClassificationResult",
+    "ClothingClassifier",
     "DemographicsResult",
     "DepthEstimator",
     "DepthResult",
     "Detection",
+    "EnhancedClothingClassifier",
     "FaceDetector",
     "FaceResult",
+    "FashionTextModel",
     "Keypoint",
     "LicensePlateDetector",
     "LicensePlateResult",

@@ -29,6 +29,15 @@ from hearthwatch.vision.decode import PictureLike, read_picture
 from hearthwatch.vision.picture import Picture
 
 Detections = Sequence[DetectionInput | Mapping[str, Any]]
+#: Models whose findings are filed as they are, and the fields of `EnrichmentResult` that have them by detection.
+_FILED = {
+    "pose_estimator": "pose_results",
+    "threat_detector": "threat_results",
+    "fashion_clip": "clothing_classifications",
+    "pet_classifier": "pet_classifications",
+    "vehicle_classifier": "vehicle_classifications",
+    "person_reid": "reid_embeddings",
+}
 
 
 class EnrichmentPipeline:
@@ -129,20 +138,13 @@ def _open(value: Picture | PictureLike) -> Picture | ImageError:
 def _merge(result: EnrichmentResult, part: PictureEnrichment) -> None:
     for key, detection in part.detections.items():
         found = detection.results
-        if "pose_estimator" in found:
-            result.pose_results[key] = found["pose_estimator"]
-        if "threat_detector" in found:
-            result.threat_results[key] = found["threat_detector"]
-        if "pet_classifier" in found:
-            result.pet_classifications[key] = found["pet_classifier"]
-        if "vehicle_classifier" in found:
-            result.vehicle_classifications[key] = found["vehicle_classifier"]
+        for model, name in _FILED.items():
+            if model in found:
+                getattr(result, name)[key] = found[model]
         if "depth_estimator" in found:
             result.depth_analysis = result.depth_analysis or DepthAnalysisResult()
             # The distance and not the map: one picture's map would be kept once for each of its detections.
             result.depth_analysis.distances[key] = found["depth_estimator"].distance()
-        if "person_reid" in found:
-            result.reid_embeddings[key] = found["person_reid"]
         if "face_detector" in found:
             result.face_by_detection[key] = found["face_detector"]
             result.faces.append(found["face_detector"])

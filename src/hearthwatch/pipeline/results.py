@@ -11,6 +11,7 @@ from typing import Any
 
 from hearthwatch.errors import BadBox, InputError
 from hearthwatch.models import (
+    ClothingClassificationResult,
     FaceResult,
     LicensePlateResult,
     ObjectDistance,
@@ -162,6 +163,7 @@ class EnrichmentResult:
         license_plates: all that were read, with the detections that they belong to.
         faces: all that belong to a person.
         pose_results: by detection id; likewise `reid_embeddings`, `face_by_detection` and `plate_by_detection`.
+        clothing_classifications: by detection id, for persons.
         pet_classifications: by detection id, for cats and dogs.
         vehicle_classifications: by detection id, also of what the network takes for no vehicle.
         depth_analysis: how far the detections are; None where no depth was estimated.
@@ -177,6 +179,7 @@ class EnrichmentResult:
     faces: list[FaceResult] = field(default_factory=list)
     pose_results: dict[str, PoseResult] = field(default_factory=dict)
     threat_results: dict[str, ThreatResult] = field(default_factory=dict)
+    clothing_classifications: dict[str, ClothingClassificationResult] = field(default_factory=dict)
     pet_classifications: dict[str, PetClassificationResult] = field(default_factory=dict)
     vehicle_classifications: dict[str, VehicleClassificationResult] = field(default_factory=dict)
     depth_analysis: DepthAnalysisResult | None = None
