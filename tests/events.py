@@ -9,6 +9,8 @@ import numpy as np
 
 from hearthwatch.analysis import Event
 from hearthwatch.models import (
+    ENHANCED_CLOTHING_PROMPTS,
+    ClothingClassificationResult,
     FaceResult,
     Keypoint,
     LicensePlateResult,
@@ -19,6 +21,7 @@ from hearthwatch.models import (
     ThreatDetection,
     ThreatResult,
 )
+from hearthwatch.models.clothing import judge, matches
 from hearthwatch.pipeline import (
     DepthAnalysisResult,
     DetectionInput,
@@ -32,6 +35,7 @@ from hearthwatch.risk import assess
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Float, Image, UInt8
 from hearthwatch.vision.keypoints import COCO_KEYPOINTS
+from hearthwatch.vision.paint import Paint
 from hearthwatch.vision.picture import Picture
 
 NIGHT = datetime(2026, 1, 3, 23, 15)  # noqa: DTZ001 - events have the local time of their camera
@@ -152,6 +156,14 @@ def busy_event(name: str = "person-1", text: str = "AB123CD", source: str = "por
     )  # fmt: skip
 
 
+def clothes(word: str) -> ClothingClassificationResult:
+    """Those of the prompts with a word, by a network that is sure of it."""
+    cosines = {
+        group: [8.0 if word in text else 0.0 for text in texts] for group, texts in ENHANCED_CLOTHING_PROMPTS.items()
+    }
+    return judge(matches(cosines), Paint("red", 0.8))
+
+
 def armed_event() -> Event:
     """A person with a knife in the hand, one without, and a cat."""
     left, right, cat = Box(20, 60, 80, 220), Box(150, 70, 210, 230), Box(230, 150, 300, 220)
@@ -159,6 +171,7 @@ def armed_event() -> Event:
     distances = {"person-1": ObjectDistance(0.1, 2.2, "very close"), "cat-1": ObjectDistance(0.3, 2.8, "close")}
     data = EnrichmentResult(
         threat_results={"person-1": ThreatResult((knife,)), "person-2": ThreatResult()},
+        clothing_classifications={"person-1": clothes("ski mask"), "person-2": clothes("backpack")},
         pet_classifications={"cat-1": PetClassificationResult("cat", "unknown", 0.94, is_household_pet=True)},
         depth_analysis=DepthAnalysisResult(distances),
     )

@@ -10,17 +10,21 @@ from hypothesis import strategies as st
 
 from hearthwatch.errors import InferenceFailed
 from hearthwatch.models import (
+    ENHANCED_CLOTHING_PROMPTS,
+    ClothingClassificationResult,
     FaceResult,
     LicensePlateResult,
     ObjectDistance,
     PetClassificationResult,
     VehicleClassificationResult,
 )
+from hearthwatch.models.clothing import judge, matches
 from hearthwatch.pipeline import DepthAnalysisResult, EnrichmentError, EnrichmentResult
 from hearthwatch.prompt.facts import Fact, Importance, Scene, collect_facts, kind_of
 from hearthwatch.risk import assess
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
 from hearthwatch.vision.boxes import Box
+from hearthwatch.vision.paint import Paint
 from hearthwatch.vision.posture import POSTURES
 from scene import SURE, detection, pose
 
@@ -135,6 +139,35 @@ def test_a_vehicle_looked_at_closely_is_context_and_moves_no_score() -> None:
         "n": ("unknown", "no vehicle by a closer look", None),
     }
     assert assess(scene).risk_score == assess(facts_of(*things)).risk_score
+
+
+def clothes(word: str, *, color: str | None = None) -> ClothingClassificationResult:
+    """Those of the prompts with a word, which are much nearer than the others."""
+    cosines = {
+        group: [8.0 if word in text else 0.0 for text in texts] for group, texts in ENHANCED_CLOTHING_PROMPTS.items()
+    }
+    return judge(matches(cosines), Paint(color, 0.8 if color else None, "" if color else "too dark"))
+
+
+def test_clothes_are_context_and_only_those_that_hide_somebody_move_the_score() -> None:
+    people = [detection(key) for key in "hucd"]
+    worn = {
+        "h": clothes("ski mask"),
+        "u": clothes("UPS", color="brown"),
+        "c": clothes("everyday", color="red"),
+    }
+    scene = facts_of(*people, clothing_classifications=worn)
+    told = {fact.subject: fact for fact in scene.facts if fact.kind == "clothing"}
+    assert set(told) == {"h", "u", "c"}
+    assert (told["h"].value, told["h"].text, told["h"].importance) == (
+        "suspicious", "person in ski mask or balaclava, which may hide who it is", Importance.POSTURE
+    )  # fmt: skip
+    assert (told["u"].value, told["u"].text) == ("uniform", "UPS driver in brown uniform")
+    assert (told["c"].value, told["c"].text) == ("casual", "person in casual everyday clothes, mostly red")
+    assert {told["u"].importance, told["c"].importance} == {Importance.CONTEXT}
+    for key, more in (("h", 10), ("u", 0), ("c", 0)):
+        alone = facts_of(detection(key), clothing_classifications={key: worn[key]})
+        assert assess(alone).risk_score == assess(facts_of(detection(key))).risk_score + more
 
 
 def test_depth_names_the_nearest_and_tells_all_in_order() -> None:

@@ -84,6 +84,11 @@ def test_weapons_pets_and_distances_are_findings_like_the_others() -> None:
     assert first["threat"]["threats_detected"][0]["class"] == "knife"
     assert (first["threat"]["is_threat"], first["threat"]["max_severity"]) == (True, "high")
     assert second["threat"] is None
+    assert (first["clothing"]["clothing_type"], first["clothing"]["is_suspicious"]) == ("mask", True)
+    assert set(first["clothing"]["categories"]["suspicious"]) == {
+        "top_match", "confidence", "all_scores", "over_casual",
+    }  # fmt: skip
+    assert second["clothing"]["carrying"] == "backpack"
     assert cat["pet"] == {"pet_type": "cat", "breed": "unknown", "confidence": 0.94, "is_household_pet": True}
     assert cat["depth"]["calibrated"] is False
     assert cat["depth"]["proximity_label"] == "close"
@@ -92,6 +97,8 @@ def test_weapons_pets_and_distances_are_findings_like_the_others() -> None:
         assert "knife (high), confirmed" in said
         assert "No weapon seen." in said
         assert "cat by a closer look" in said
+        assert "person in ski mask or balaclava, mostly red, which may hide who it is" in said
+        assert "carrying: backpack" in said
         assert "close in this picture" in said
 
 
@@ -457,7 +464,8 @@ def test_a_share_that_nobody_knows_is_not_a_percentage() -> None:
 
 def test_models_have_names_for_people() -> None:
     assert model_title("pose_estimator") == "pose estimator"
-    assert model_title("fashion_clip") == "fashion clip"
+    assert model_title("fashion_clip") == "clothing classifier"
+    assert model_title("weather_classifier") == "weather classifier"  # of a later version
 
 
 def test_an_unknown_posture_is_said_to_be_unknown_and_not_shown_as_a_posture() -> None:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearthwatch.models import PoseResult
+from hearthwatch.models import ENHANCED_CLOTHING_PROMPTS, PoseResult
+from hearthwatch.models.clothing import judge, matches
 from hearthwatch.models.threat_detector import SEVERITIES
 from hearthwatch.pipeline import DetectionInput, EnrichmentResult
 from hearthwatch.prompt.facts import Scene, collect_facts
@@ -21,6 +22,7 @@ from hearthwatch.risk import Reason, RiskAssessment, assess, level_of
 from hearthwatch.risk.rules import VERSION, is_night
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
 from hearthwatch.vision.boxes import Box
+from hearthwatch.vision.paint import Paint
 from hearthwatch.vision.posture import POSTURES, SUSPICIOUS_POSTURES
 from scene import detection, pose
 
@@ -413,3 +415,20 @@ def test_a_suspicious_posture_never_lowers_the_score(happening: Happening, postu
 def test_night_never_lowers_the_score_and_an_unknown_time_is_day(happening: Happening) -> None:
     by_day, by_night, unknown = (replace(happening, when=when).assess().risk_score for when in (NOON, NIGHT, None))
     assert by_night >= by_day == unknown
+
+
+def test_clothes_that_hide_somebody_add_ten_and_never_make_more_than_medium() -> None:
+    def dressed(word: str, posture: str, when: datetime) -> RiskAssessment:
+        cosines = {
+            group: [8.0 * (word in text) for text in texts] for group, texts in ENHANCED_CLOTHING_PROMPTS.items()
+        }
+        found = EnrichmentResult(
+            pose_results={"p": pose(posture)},
+            clothing_classifications={"p": judge(matches(cosines), Paint(None, None, "too dark"))},
+        )
+        return assess(collect_facts([person()], found, when))
+
+    assert dressed("ski mask", "standing", NOON).risk_score == dressed("everyday", "standing", NOON).risk_score + 10
+    assert any("ski mask" in str(reason) for reason in dressed("ski mask", "standing", NOON).reasons)
+    worst = dressed("ski mask", "crawling", NIGHT)
+    assert (worst.risk_score, worst.risk_level) == (59, "medium")

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from hearthwatch.models import (
+    ClothingClassificationResult,
     LicensePlateResult,
     PetClassificationResult,
     PoseResult,
@@ -38,8 +39,8 @@ class Fact:
     """One thing that is known.
 
     Attributes:
-        kind: `weapon`, `posture`, `alert`, `known`, `face`, `plate`, `presence`, `pet`, `vehicle`, `distance`, `zone`,
-            `dwell`, `absent`.
+        kind: `weapon`, `posture`, `alert`, `known`, `face`, `plate`, `presence`, `clothing`, `pet`, `vehicle`,
+            `distance`, `zone`, `dwell`, `absent`.
         value: the word that rules look at (`crouching`, `confirmed high`, `person` …).
         text: the fact for a reader.
         subject: the detection's id; None for the scene.
@@ -125,6 +126,8 @@ def _looked_at(known: EnrichmentResult, key: str) -> Iterator[Fact]:
         yield Fact("face", "visible", "face visible", key, face.confidence, Importance.IDENTITY)
     if plate := known.plate_by_detection.get(key):
         yield _plate(plate, key)
+    if clothing := known.clothing_classifications.get(key):
+        yield _clothing(clothing, key)
     if pet := known.pet_classifications.get(key):
         yield _pet(pet, key)
     if vehicle := known.vehicle_classifications.get(key):
@@ -138,6 +141,15 @@ def _plate(plate: LicensePlateResult, key: str) -> Fact:
     if not plate.text:
         return _absent("plate", "a plate is visible and cannot be read", key)
     return Fact("plate", plate.text, f"plate reads {plate.text!r}", key, plate.confidence, Importance.IDENTITY)
+
+
+def _clothing(clothing: ClothingClassificationResult, key: str) -> Fact:
+    if clothing.is_suspicious:
+        return Fact("clothing", "suspicious", f"{clothing.description}, which may hide who it is", key,
+                    clothing.categories["suspicious"].confidence, Importance.POSTURE)  # fmt: skip
+    # A uniform is a fact and no reason to trust: anybody can buy a vest.
+    value = "uniform" if clothing.is_service_uniform else clothing.style
+    return Fact("clothing", value, clothing.description, key, clothing.confidence, Importance.CONTEXT)
 
 
 def _pet(pet: PetClassificationResult, key: str) -> Fact:

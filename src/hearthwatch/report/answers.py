@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from hearthwatch.analysis import Event
 from hearthwatch.models import (
+    ClothingClassificationResult,
     FaceResult,
     LicensePlateResult,
     ObjectDistance,
@@ -26,6 +27,7 @@ ASKED_FOR = {
     "face": ("face_detector",),
     "license_plate": ("license_plate_detector", "plate_ocr"),
     "reid": ("person_reid",),
+    "clothing": ("fashion_clip",),
     "pet": ("pet_classifier",),
     "vehicle": ("vehicle_classifier",),
     "depth": ("depth_estimator",),
@@ -48,6 +50,7 @@ class Answers:
     face: FaceResult | None = None
     license_plate: LicensePlateResult | None = None
     reid: ReIDResult | None = None
+    clothing: ClothingClassificationResult | None = None
     pet: PetClassificationResult | None = None
     vehicle: VehicleClassificationResult | None = None
     depth: ObjectDistance | None = None
@@ -68,6 +71,7 @@ def answers_of(event: Event, detection: DetectionInput) -> Answers:
         face=data.face_by_detection.get(key),
         license_plate=data.plate_by_detection.get(key),
         reid=data.reid_embeddings.get(key),
+        clothing=data.clothing_classifications.get(key),
         pet=data.pet_classifications.get(key),
         vehicle=data.vehicle_classifications.get(key),
         depth=data.depth_analysis.distances.get(key) if data.depth_analysis else None,

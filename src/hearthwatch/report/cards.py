@@ -120,7 +120,8 @@ def _line(fact: Fact, detection: DetectionInput, answers: Answers) -> Line:
     }
     alerts = answers.pose.alerts if answers.pose else ()
     label = _LABELS.get(fact.kind, words(fact.kind).capitalize())
-    notable = fact.importance == Importance.THREAT or fact.kind == "alert" or fact.value in alerts
+    hides = fact.kind == "clothing" and fact.value == "suspicious"
+    notable = fact.importance == Importance.THREAT or fact.kind == "alert" or hides or fact.value in alerts
     return Line(label, values.get(fact.kind, fact.text), fact.confidence, notable)
 
 

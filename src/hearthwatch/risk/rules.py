@@ -14,7 +14,7 @@ from datetime import datetime, time
 from hearthwatch.prompt.facts import Fact, Scene
 from hearthwatch.risk.assessment import Reason, RiskAssessment, level_of
 
-VERSION = "rules-1"
+VERSION = "rules-2"
 
 #: Points for being there at all.
 PRESENCE: Mapping[str, int] = {"person": 20, "vehicle": 5, "animal": 2, "object": 0}
@@ -28,6 +28,8 @@ POSTURE: Mapping[str, int] = {
     "arms_raised": 10,
     "running": 10,
 }
+#: Points for clothes that hide somebody. A hood is also the weather, and a network that asks for it will see some.
+SUSPICIOUS_CLOTHING = 10
 #: Points for a weapon by its severity. A bat or a crowbar is also a toy and a tool.
 WEAPON_CONFIRMED: Mapping[str, int] = {"critical": 65, "high": 50, "medium": 25}
 WEAPON_CANDIDATE: Mapping[str, int] = {"critical": 30, "high": 20, "medium": 10}
@@ -99,6 +101,11 @@ def _posture(fact: Fact) -> Reason | None:
     return Reason(points, f"{fact.text} ({_sure(fact)})", fact.subject) if points else None
 
 
+def _clothing(fact: Fact) -> Reason | None:
+    hides = fact.kind == "clothing" and fact.value == "suspicious"
+    return Reason(SUSPICIOUS_CLOTHING, f"{fact.text} ({_sure(fact)})", fact.subject) if hides else None
+
+
 def _weapon(fact: Fact) -> Reason | None:
     return _weapon_reason(fact) if fact.kind == "weapon" else None
 
@@ -108,7 +115,7 @@ def _dwell(fact: Fact) -> Reason | None:
     return Reason(DWELL, fact.text, fact.subject) if stays else None
 
 
-_RULES: tuple[Callable[[Fact], Reason | None], ...] = (_presence, _posture, _weapon, _dwell)
+_RULES: tuple[Callable[[Fact], Reason | None], ...] = (_presence, _posture, _clothing, _weapon, _dwell)
 
 
 def _weapon_reason(fact: Fact) -> Reason:
