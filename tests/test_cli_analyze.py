@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
-from made_up import write_samples
+from made_up import write_network, write_samples
 
 BUNDLED = Path(__file__).parents[1] / "src/hearthwatch/adapter/pictures/astronaut.jpg"
 MISSING = {"HEARTHWATCH_MODELS_DIR": "/nonexistent"}
@@ -106,6 +106,23 @@ def test_given_detections_need_no_detector_and_absent_models_are_said_to_be_abse
     assert event["detections"][0]["enrichment"]["skipped"]["pose_estimator"] == "no weights installed"
     assert event["risk"]["risk_score"] == 20 + 15 + 10  # a person, at night, for a minute and a half
     assert event["risk"]["source"] == "rules"
+
+
+def test_a_clip_that_is_named_for_clothes_tells_what_people_wear(cache: Path, tmp_path: Path) -> None:
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text('[{"id": "a", "label": "person", "bbox": [60, 0, 420, 512]}]')
+    for model in ("clip", "clip_text"):
+        write_network(model, tmp_path / "any" / f"{model}.onnx")
+    named = {"CLOTHING_MODEL_PATH": str(tmp_path / "any"), "HEARTHWATCH_PRECISION": "f32"}
+    asked = (BUNDLED, "--detections", boxes, "--json", "--out", tmp_path / "report")
+    code, out, err = run(*asked, cache=cache, **named, **MISSING)
+    assert code == 0, err
+    event = orjson.loads(out)["events"][0]
+    clothing = event["detections"][0]["enrichment"]["clothing"]
+    assert set(clothing["categories"]) == {"suspicious", "delivery", "utility", "carrying", "casual"}
+    assert clothing["color"] == "orange"
+    assert (event["status"], event["weights"]["fashion_clip"]) == ("full", "custom")
+    assert clothing["description"] in (tmp_path / "report" / "report.html").read_text()
 
 
 def test_a_wrong_path_of_one_model_is_an_error_and_not_an_absence(cache: Path, tmp_path: Path) -> None:

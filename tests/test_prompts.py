@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,14 +18,19 @@ from hearthwatch.artifacts.graph import Graph
 from hearthwatch.artifacts.lookup import find_weights
 from hearthwatch.artifacts.search import WeightsQuery
 from hearthwatch.artifacts.tokens import TextDescription, Vocabulary
+from hearthwatch.enrichment.runner import ModelCall, Outcome
 from hearthwatch.errors import InferenceFailed, LoadFailed, WeightsInvalid, WeightsMissing
+from hearthwatch.hosting.local import LocalRunner
 from hearthwatch.models import CLIPEmbeddingModel, ClothingClassifier, FashionTextModel
 from hearthwatch.models.fashion_clip import ClothingAdapter
 from hearthwatch.models.fashion_clip_text import SPEC as TEXT
 from hearthwatch.models.fashion_clip_text import FashionTextAdapter
+from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.embeddings import average_embedding, unit
 from hearthwatch.vision.image import Float, Image
+from hearthwatch.vision.picture import Picture
 from made_up import write_network
+from painted import WORN, person
 
 THREE = Prompts(FashionTextAdapter, ("a {hat}", "a coat", "nothing"), ("a photo of {}", "{} at night"))
 
@@ -155,6 +161,22 @@ class TestLoading:
         assert steps == ["fashion_clip: reading 140 sentences, which happens once"]
         assert answers[0] == answers[1]
         assert answers[0]["color"] == "red"
+
+    def test_a_runner_loads_it_on_demand_and_again_without_the_text_tower(self, folder: Path) -> None:
+        steps: list[str] = []
+
+        async def ask() -> list[Outcome]:
+            async with LocalRunner(self.options(folder, steps), [ClothingAdapter]) as runner:
+                call = ModelCall("fashion_clip", Picture.of(Image.of(person(WORN["blue"]))), (Box(5, 5, 75, 195),))
+                first = await runner.run(call)
+                await runner.manager.unload_model("fashion_clip")
+                return first + await runner.run(call)
+
+        outcomes = asyncio.run(ask())
+        assert [outcome.error for outcome in outcomes] == [None, None]
+        assert outcomes[0].result == outcomes[1].result
+        assert outcomes[0].result.color == "blue"
+        assert len(steps) == 1
 
     def test_the_vision_towers_file_names_the_pair(self, folder: Path) -> None:
         loaded = load(ClothingAdapter, self.options(folder, [], folder / "vision.onnx"))

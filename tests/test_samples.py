@@ -62,6 +62,12 @@ def put_real(folder: Path, model: str) -> Path:
     return put(folder / entry.folder / entry.file)
 
 
+def served_by(model: str) -> set[str]:
+    """The models that this file serves: one may hold both towers of a pair."""
+    entry = default_entry(model)
+    return {entry.model, *entry.also}
+
+
 def clean(patch: pytest.MonkeyPatch, home: Path, samples: Path) -> Path:
     """A machine where nobody set anything, with these samples in the package; its default models folder."""
     names = {name for spec in SPECS.values() for name in spec.path_variables}
@@ -117,14 +123,12 @@ class TestEveryModel:
         monkeypatch.setenv("HEARTHWATCH_WEIGHTS", wish)
         monkeypatch.setenv("HEARTHWATCH_MODELS_DIR", str(tmp_path / "zoo"))
         chosen = options()
-        entry = default_entry(model)  # one file may hold both towers of a pair
         assert chosen.weights == ("sample" if wish == "sample" else "real")
         for other in OWN:
             if wish == "sample":
                 assert how(other, chosen) == ("no sample" if other == WITHOUT else SAMPLE)
             else:
-                served = other in {entry.model, *entry.also}
-                assert how(other, chosen) == ("models directory" if served else "nowhere")
+                assert how(other, chosen) == ("models directory" if other in served_by(model) else "nowhere")
 
     @pytest.mark.parametrize("wish", WISHES)
     @pytest.mark.parametrize("variable", [name for spec in SPECS.values() for name in spec.path_variables])
@@ -165,7 +169,7 @@ class TestWhenNobodySays:
         put_real(home, model)
         chosen = options()
         assert {name: how(name, chosen) for name in OWN} == {
-            name: "models directory" if name == model else "nowhere" for name in OWN
+            name: "models directory" if name in served_by(model) else "nowhere" for name in OWN
         }
 
     @pytest.mark.parametrize("model", OWN)
