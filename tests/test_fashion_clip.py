@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hearthwatch.models.clothing_prompts import ATTIRE, CARRIED
 from hearthwatch.models.fashion_clip import SPEC, ClothingAdapter
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.embeddings import unit
-from hearthwatch.vision.image import Image
+from hearthwatch.vision.image import Float, Image
 from hearthwatch.vision.paint import Paint
 from painted import WORN, person
 from test_models_contract import made_up
@@ -39,7 +40,7 @@ def logits(**prompts: float) -> Mapping[str, list[float]]:
     }
 
 
-def judged(paint: Paint = NO_COLOR, **prompts: float) -> ClothingClassificationResult:
+def judged(paint: Paint = NO_COLOR, /, **prompts: float) -> ClothingClassificationResult:
     return judge(matches(logits(**prompts)), paint)
 
 
@@ -64,7 +65,7 @@ class TestGroups:
     def test_a_group_is_a_softmax_over_its_prompts_and_the_casual_ones(self) -> None:
         random = np.random.default_rng(4)
         values = {group: random.normal(25, 2, len(texts)) for group, texts in ENHANCED_CLOTHING_PROMPTS.items()}
-        found = matches(values)
+        found = matches({group: row.tolist() for group, row in values.items()})
         for group in ("suspicious", "delivery", "utility", "carrying"):
             both = np.concatenate([values[group], values["casual"]])
             # The same softmax as that of the labels of `/classify`, with the factor already in the cosines.
@@ -196,8 +197,7 @@ class TestTower:
         texts = adapter.texts
         for prompt in ("person in ski mask or balaclava", "UPS driver in brown uniform"):
             row = texts[PROMPTS.index(prompt)]
-            (found,) = adapter.predict([Image.of(person(WORN["blue"]))], lambda _inputs, row=row: {
-                "image_embeds": 7.0 * row[None]})  # fmt: skip
+            (found,) = adapter.predict([Image.of(person(WORN["blue"]))], partial(self.embedding, row))
             assert any(match.top_match == prompt for match in found.categories.values())
             assert ATTIRE[prompt].clothing_type == found.clothing_type
             assert found.color == "blue"
@@ -220,6 +220,11 @@ class TestTower:
         adapter.for_boxes(Image.of(pixels), [Box(100, 100, 150, 300)], run)
         assert given[1][0, 0, 3, 112] < 0  # above the head: the margin, which is black here
         assert np.allclose(given[1][0, :, 112, 112], white, atol=1e-4)
+
+    @staticmethod
+    def embedding(row: Float, _inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """A network that gives every picture this direction."""
+        return {"image_embeds": 7.0 * row[None]}
 
     @staticmethod
     def adapter() -> ClothingAdapter:

@@ -406,11 +406,19 @@ def _prompts_of(adapter: PromptedNetwork[Any], options: LoadOptions) -> PromptEm
 
 def _options_of_tower(options: LoadOptions, vision: Spec, text: Spec) -> LoadOptions:
     """How the text tower is loaded: from where the vision tower is, and always in float32, for what it says is kept."""
-    paths, variables = (
-        {text.name: given} if (given := named.get(text.name, named.get(vision.name))) is not None else {}
-        for named in (options.paths, options.variables)
+
+    def named(by_model: Mapping[str, T]) -> dict[str, T]:
+        given = by_model.get(text.name, by_model.get(vision.name))
+        return {} if given is None else {text.name: given}
+
+    return replace(
+        options,
+        paths=named(options.paths),
+        variables=named(options.variables),
+        precision="f32",
+        concurrency=1,
+        tensorrt={},
     )
-    return replace(options, paths=paths, variables=variables, precision="f32", concurrency=1, tensorrt={})
 
 
 def _mixture(spec: Spec, options: LoadOptions) -> list[str]:

@@ -147,7 +147,7 @@ class ClothingClassificationResult:
         }
 
 
-def matches(logits: Mapping[str, Sequence[float] | Float]) -> dict[str, GroupMatch]:
+def matches(logits: Mapping[str, Sequence[float]]) -> dict[str, GroupMatch]:
     """The groups of one picture.
 
     Args:
