@@ -95,7 +95,7 @@ class TestShowing:
     def test_the_scene_goes_through_everything_and_is_written_down(self, showing: Demo, tmp_path: Path) -> None:
         story, progress = show(showing, NumbersEngine())
         assert showing.exit_code == 0, story
-        assert "Loading 6 networks" in progress
+        assert "Loading 7 networks" in progress
         assert "has no sample weights and is left out" in progress  # faces
         assert (tmp_path / "out/evening.annotated.jpg").stat().st_size > 1000
         assert (tmp_path / "out/report.html").as_uri() in story
@@ -164,8 +164,8 @@ class TestNextSteps:
         text = self.steps(tmp_path, monkeypatch)
         assert f"{program()} analyze your.jpg" in text
         assert f"{program()} models pull" in text
-        assert "12 networks: 13.9 MiB and 9 files whose size the hub tells; " in text
-        assert "AGPL-3.0 (4), MIT (4), Apache-2.0 (3) and CC-BY-NC-SA-4.0 (1)" in text
+        assert "13 networks: 13.9 MiB and 10 files whose size the hub tells; " in text
+        assert "MIT (5), AGPL-3.0 (4), Apache-2.0 (3) and CC-BY-NC-SA-4.0 (1)" in text
         assert "OFFLINE" not in text
 
     def test_what_a_photo_would_be_looked_at_with_is_told(

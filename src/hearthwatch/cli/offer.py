@@ -45,7 +45,8 @@ def say_next_steps(console: Console, settings: Settings, options: LoadOptions) -
     """
     call = program()
     absent = _without(replace(options, weights="real"))
-    missing = [entry for name in absent if (entry := default_entry(name)).pullable]
+    # Each file once: two models may come from one.
+    missing = list(dict.fromkeys(entry for name in absent if (entry := default_entry(name)).pullable))
     say(console, "")
     say(console, "How to go on:")
     say(console, f"  {call} analyze your.jpg --out report")
