@@ -9,7 +9,13 @@ from typing import Any, Literal
 from torch import nn
 
 from hearthwatch.errors import WeightsInvalid
-from hearthwatch.networks.clip import TEXT_KEY, VISION_KEY, text_from_state_dict, vision_from_state_dict
+from hearthwatch.networks.clip import (
+    TEXT_KEY,
+    VISION_KEY,
+    TextTower,
+    text_from_state_dict,
+    vision_from_state_dict,
+)
 from hearthwatch.networks.depth_anything import (
     DEPTH_ANYTHING_INPUT_SIZE,
     DEPTH_ANYTHING_KEY,
@@ -25,6 +31,7 @@ from hearthwatch.networks.resnet import (
 from hearthwatch.networks.vit import VIT_KEY, vit_from_state_dict
 from hearthwatch.networks.vitpose import VITPOSE_KEYS, vitpose_from_state_dict
 from hearthwatch.networks.weights import Tensors, shown
+from hearthwatch.networks.xclip import XCLIP_KEY, xclip_from_state_dict
 from hearthwatch.networks.yolov8 import YOLO_INPUT_SIZE, yolov8_from_state_dict
 from hearthwatch.vision.inputs import IMAGENET_MEAN, IMAGENET_STD
 
@@ -36,6 +43,8 @@ Kind = Literal[
     "resnet",
     "vit",
     "vitpose",
+    "xclip-text",
+    "xclip-video",
     "yolov8-detect",
     "yolov8-pose",
     "yolov8-segment",
@@ -44,7 +53,7 @@ Kind = Literal[
 #: What `build_network` can build, for messages.
 KNOWN = (
     "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's or transformers' names), CLIP with a vision "
-    "transformer, Depth Anything, ViT and ViTPose (transformers' names), YOLOv8 detect, pose and segment"
+    "transformer, X-CLIP, Depth Anything, ViT and ViTPose (transformers' names), YOLOv8 detect, pose and segment"
 )
 
 #: How training on several GPUs prefixes every name.
@@ -71,6 +80,8 @@ class Network:
         length: tokens of a text, for networks that read texts.
         any_size: H and W may be any multiples of the stride; else a graph is made for one size.
         card: what the architecture says of a card, where that is not what the model expects anyway.
+        frames: of a clip, for networks that look at one: they are its batch, which is fixed.
+        text_width: numbers of the text embeddings that it takes beside the pictures, as many rows as there are texts.
     """
 
     module: nn.Module
@@ -81,6 +92,8 @@ class Network:
     length: int | None = None
     any_size: bool = False
     card: Mapping[str, Any] = field(default_factory=dict)
+    frames: int | None = None
+    text_width: int | None = None
 
 
 def build_network(
@@ -99,7 +112,8 @@ def build_network(
         yaml: the plan that a YOLO checkpoint carries.
         task: what a YOLO checkpoint says it is for; None where it does not say.
         config: Hugging Face's config.json, which transformers need.
-        tower: which of a CLIP's networks: vision or text; empty takes the vision tower where it has one.
+        tower: which of a CLIP's networks: vision or text, or of an X-CLIP's: video or text; empty takes the one that
+            looks at pictures where it has one.
         file: the checkpoint's name, for messages.
 
     Raises:
@@ -128,6 +142,8 @@ def build_network(
 
 def _transformer(tensors: Tensors, config: Mapping[str, Any] | None, tower: str, file: str) -> Network | None:
     """A vision transformer under transformers' names; None where the tensors are of none."""
+    if XCLIP_KEY in tensors:
+        return _xclip(tensors, config, tower or "video", file)
     if VISION_KEY in tensors or TEXT_KEY in tensors:
         return _clip(tensors, config, tower or ("vision" if VISION_KEY in tensors else "text"), file)
     if DEPTH_ANYTHING_KEY in tensors:
@@ -141,17 +157,38 @@ def _transformer(tensors: Tensors, config: Mapping[str, Any] | None, tower: str,
 
 
 def _clip(tensors: Tensors, config: Mapping[str, Any] | None, tower: str, file: str) -> Network:
-    if (VISION_KEY if tower == "vision" else TEXT_KEY) not in tensors:
-        raise WeightsInvalid(f"{file} is a CLIP without its {tower} tower")
+    if {"vision": VISION_KEY, "text": TEXT_KEY}.get(tower) not in tensors:
+        raise WeightsInvalid(f"{file} is a CLIP without {'its' if tower in {'vision', 'text'} else 'a'} {tower} tower")
     if tower == "vision":
         vision = vision_from_state_dict(tensors, config, file=file)
         patches = vision.vision_model.embeddings
         patch = int(patches.patch_embedding.kernel_size[0])
         side = round((patches.position_embedding.num_embeddings - 1) ** 0.5) * patch
         return Network(vision, (side, side), patch, "clip-vision", ("image_embeds",))
-    text = text_from_state_dict(tensors, config, file=file)
+    return _text_tower(text_from_state_dict(tensors, config, file=file), "clip-text")
+
+
+def _text_tower(text: TextTower, kind: Kind) -> Network:
     length = int(text.text_model.embeddings.position_embedding.num_embeddings)
-    return Network(text, (0, 0), 1, "clip-text", ("text_embeds",), length)
+    return Network(text, (0, 0), 1, kind, ("text_embeds",), length)
+
+
+def _xclip(tensors: Tensors, config: Mapping[str, Any] | None, tower: str, file: str) -> Network:
+    if tower == "text":
+        return _text_tower(text_from_state_dict(tensors, config, file=file, highest_ends=True), "xclip-text")
+    if tower != "video":
+        raise WeightsInvalid(f"{file} is an X-CLIP, which looks at clips, and not at pictures (no {tower} tower)")
+    plan = (module := xclip_from_state_dict(tensors, config, file=file)).plan
+    return Network(
+        module,
+        (plan.size, plan.size),
+        plan.patch,
+        "xclip-video",
+        ("video_embeds", "text_embeds"),
+        card={"input": {"size": (plan.size, plan.size)}},
+        frames=plan.frames,
+        text_width=plan.prompt.width,
+    )
 
 
 def _depth_anything(tensors: Tensors, config: Mapping[str, Any] | None, file: str) -> Network:

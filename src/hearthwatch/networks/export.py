@@ -21,6 +21,8 @@ from hearthwatch.networks.build import Network
 #: what it says about itself.
 MAX_EMBEDDED_BYTES = 1 << 28
 
+#: The input of text embeddings, for networks that compare pictures with them.
+TEXTS_INPUT = "text_features"
 #: Height and width in strides of the picture that a network of any size is traced with.
 _EXAMPLE_PATCHES = (6, 8)
 
@@ -41,7 +43,8 @@ def export_onnx(
     Args:
         network: on the CPU, in evaluation mode.
         path: the file to write.
-        input_name: of the one (batch, 3, height, width) or (batch, tokens) input.
+        input_name: of the (batch, 3, height, width) or (batch, tokens) input. A network that takes text embeddings as
+            well has them as `TEXTS_INPUT`, any number of rows.
         output_names: one per output of the module.
         size: (height, width) that the graph takes, if it takes pictures, and not any; the batch is dynamic.
         embedded_bytes: weights above it are written to a file beside the graph, `path` with `.data` at its end; None is
@@ -61,16 +64,17 @@ def export_onnx(
 
 
 def _export(network: Network, input_name: str, output_names: Sequence[str], size: tuple[int, int]) -> Any:
+    names = [input_name, *([TEXTS_INPUT] if network.text_width else [])]
     with warnings.catch_warnings():
         # torch 2.13's own use of its deprecated LeafSpec while it copies the program.
         warnings.simplefilter("ignore", FutureWarning)
         try:
             return torch.onnx.export(
                 network.module,
-                (_example(network, size),),
-                input_names=[input_name],
+                _examples(network, size),
+                input_names=names,
                 output_names=list(output_names),
-                dynamic_shapes=(_dynamic(network),),
+                dynamic_shapes=_dynamic(network),
                 dynamo=True,
                 verbose=False,
             )
@@ -84,18 +88,20 @@ def _export(network: Network, input_name: str, output_names: Sequence[str], size
             ) from error
 
 
-def _example(network: Network, size: tuple[int, int]) -> torch.Tensor:
+def _examples(network: Network, size: tuple[int, int]) -> tuple[torch.Tensor, ...]:
     """Two questions and not one, and no square: the exporter takes ones and equal sides for constants."""
     if network.length is not None:
-        return torch.zeros(2, network.length, dtype=torch.int64)
+        return (torch.zeros(2, network.length, dtype=torch.int64),)
     sides = tuple(patches * network.stride for patches in _EXAMPLE_PATCHES) if network.any_size else size
-    return torch.zeros(2, 3, *sides)
+    pictures = torch.zeros(network.frames or 2, 3, *sides)
+    # Another number of texts than of frames: equal sides would be taken for one.
+    return (pictures, torch.zeros(len(pictures) + 1, network.text_width)) if network.text_width else (pictures,)
 
 
-def _dynamic(network: Network) -> dict[int, Any]:
-    """Which axes of the input are free."""
-    free: dict[int, Any] = {0: torch.export.Dim("batch")}
+def _dynamic(network: Network) -> tuple[dict[int, Any], ...]:
+    """Which axes of each input are free."""
+    free: dict[int, Any] = {} if network.frames else {0: torch.export.Dim("batch")}
     if network.any_size:
         # By the stride's multiples: the exporter proves from it that no pixels are left over.
         free |= {axis: network.stride * torch.export.Dim(f"patches_{axis}", min=1) for axis in (2, 3)}
-    return free
+    return (free, {0: torch.export.Dim("texts")}) if network.text_width else (free,)

@@ -156,10 +156,15 @@ def batch_parts(size: int, allowed: tuple[int, ...]) -> list[int]:
 def split_run(
     inputs: Tensors, allowed: tuple[int, ...], run_part: Callable[[Tensors], dict[str, Array]]
 ) -> dict[str, Array]:
-    """Run a batch in parts of allowed sizes and join the answers along the first axis."""
+    """Run a batch in parts of allowed sizes and join the answers along the first axis.
+
+    A batch of an allowed size goes in as it is: beside a fixed batch, a network may have inputs of other lengths.
+    """
     size = len(next(iter(inputs.values())))
     if size < 1:
         raise ValueError("a batch of 0 has no answer")
+    if size in allowed:
+        return run_part(dict(inputs))
     start, answers = 0, []
     for part in batch_parts(size, allowed):
         answers.append(run_part({name: _part(array, start, part) for name, array in inputs.items()}))
