@@ -16,6 +16,7 @@ from benchmarks.clip_checkpoint import byte_vocabulary
 from onnx import TensorProto, helper
 
 from fakes import constant, save_graph, value
+from hearthwatch.adapter.spec import Scope
 from hearthwatch.artifacts.tokens import MERGES_KEY, VOCABULARY_KEY, TokenSpec
 from hearthwatch.models import get_model
 
@@ -34,6 +35,8 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "depth_estimator": {"depth": (48, 64)},
     "clip": {"image_embeds": (768,)},
     "clip_text": {"text_embeds": (768,)},
+    "action_text": {"text_embeds": (512,)},
+    "action_recognizer": {"video_embeds": (512,), "text_embeds": (512,)},
     "vehicle_classifier": {"logits": (11,)},
     "demographics": {"logits": (4,)},
     "face_detector": {
@@ -42,7 +45,9 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
         for kind, numbers in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10))
     },
 }
-#: What both towers of a made-up CLIP say of themselves.
+#: Frames of a clip of the made-up action recogniser.
+FRAMES = 4
+#: What both towers of a made-up CLIP or X-CLIP say of themselves.
 CLIP_CARD = {"network": "clip-made-up", "space": "made-up", "logit_scale": 100.0}
 NAMES = {
     "yolo26": ("person", "dog", "car"),
@@ -114,6 +119,8 @@ def answer(model: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
 def write_network(model: str, path: Path, **facts: str) -> Path:
     """The network as an ONNX file, with a card that says which model it serves, and what else it is given."""
     spec = get_model(model).SPEC
+    if spec.scope is Scope.FRAMES:
+        return _write_clip_network(model, path, **facts)
     taken, reads = spec.input.name, isinstance(spec.input, TokenSpec)
     nodes = [
         helper.make_node("Cast", [taken], ["numbers"], to=TensorProto.FLOAT),
@@ -150,6 +157,32 @@ def write_network(model: str, path: Path, **facts: str) -> Path:
     if model in NAMES:
         card["names"] = list(NAMES[model])
     path.with_suffix(".json").write_bytes(orjson.dumps(card))
+    return path
+
+
+def _write_clip_network(model: str, path: Path, **facts: str) -> Path:
+    """One that watches clips: their level decides what they are, and texts stay as they came."""
+    (video, (numbers,)), (texts, (width,)) = OUTPUTS[model].items()
+    fixed, moving = head(model, video)
+    nodes = [
+        helper.make_node("ReduceMean", ["pixel_values"], ["mean"], axes=[0, 1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "slope"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "offset"], ["level"]),
+        helper.make_node("Mul", ["level", "moving"], ["moved"]),
+        helper.make_node("Add", ["moved", "fixed"], [video]),
+        helper.make_node("Identity", ["text_features"], [texts]),
+    ]
+    constants = [
+        constant("slope", np.array(0.05, np.float32)),
+        constant("offset", np.array(0.85, np.float32)),
+        constant("moving", moving[None]),
+        constant("fixed", fixed[None]),
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    given = [value("pixel_values", (FRAMES, 3, 224, 224)), value("text_features", ("texts", width))]
+    outputs = [value(video, (1, numbers)), value(texts, ("texts", width))]
+    save_graph(path, nodes, given, outputs, constants=constants)
+    path.with_suffix(".json").write_bytes(orjson.dumps({"model": model, **CLIP_CARD, **facts}))
     return path
 
 

@@ -14,6 +14,7 @@ from benchmarks.clip_checkpoint import byte_vocabulary
 
 from fakes import FakeRuntime
 from hearthwatch.adapter.base import Adapter, PictureAdapter, TextAdapter
+from hearthwatch.adapter.frames import FramesAdapter, Sentences, clips_of
 from hearthwatch.adapter.loading import LoadedModel
 from hearthwatch.adapter.prompts import PromptedNetwork, PromptEmbeddings
 from hearthwatch.adapter.samples import look
@@ -53,6 +54,8 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "clip_text": {"text_embeds": (768,)},
     "fashion_clip": {"image_embeds": (512,)},
     "fashion_clip_text": {"text_embeds": (512,)},
+    "action_text": {"text_embeds": (512,)},
+    "action_recognizer": {"video_embeds": (512,), "text_embeds": (512,)},
 }
 NAMES: dict[str, tuple[str, ...]] = {
     "pose_estimator": ("person",),
@@ -61,14 +64,21 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 #: Frame models of the pipeline alone, whose answer for a box is one of the findings of a picture.
 SEVERAL = {"face_detector", "license_plate_detector"}
+#: What a graph takes that watches clips.
+CLIP_INPUTS = (
+    TensorInfo("pixel_values", (5, 3, 224, 224), "float32"),
+    TensorInfo("text_features", (None, 512), "float32"),
+)
 INFO = RuntimeInfo("openvino", "cpu", "f32", "1", 1.0)
+SILENCE = Sentences((), np.empty((0, 1), np.float32), "")
 SIZES = [(1, 1), (7, 900), (900, 7), (640, 640), (1920, 1080)]
 
 
 def made_up(model: type[Adapter[Any]]) -> Any:
     """A description of a graph that this model accepts."""
     outputs = tuple(TensorInfo(name, (None, *shape), "float32") for name, shape in OUTPUTS[model.SPEC.name].items())
-    graph = Graph(Path("made-up.onnx"), "0" * 64, 1, (), outputs, {})
+    inputs = CLIP_INPUTS if model.SPEC.scope is Scope.FRAMES else ()
+    graph = Graph(Path("made-up.onnx"), "0" * 64, 1, inputs, outputs, {})
     if isinstance(model.SPEC.input, TokenSpec):
         return TextDescription(graph, Card(), model.SPEC.input, parse_vocabulary(*byte_vocabulary(), Path("made-up")))
     names = NAMES.get(model.SPEC.name, ())
@@ -93,6 +103,9 @@ class Network:
 
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         self.given.append(inputs)
+        if "text_features" in inputs:
+            clip = np.full((1, 512), self.value, np.float32)
+            return {"video_embeds": clip, "text_embeds": inputs["text_features"]}
         if "texts" in self.outputs:
             quads = np.array([[[1, 1], [9, 1], [9, 4], [1, 4]]], np.float32)
             return {"texts": np.array(["AB 12"]), "scores": np.array([0.9], np.float32), "quads": quads}
@@ -105,7 +118,15 @@ def asked(model: type[Adapter[Any]], value: float = 0.9) -> list[Any]:
     adapter, network = made(model), Network(model, value)
     if isinstance(adapter, TextAdapter):
         return adapter.read(["a person with a box"], network)
+    if isinstance(adapter, FramesAdapter):
+        return adapter.watch(clips_of(adapter, [blank(64, 64)]), labels_for(adapter), network)
     return look(adapter, [blank(64, 64)], network)
+
+
+def labels_for(adapter: FramesAdapter[Any]) -> Sentences:
+    """Its own labels, with directions of their own."""
+    features = np.random.default_rng(4).normal(size=(len(adapter.LABELS), adapter.text_width)).astype(np.float32)
+    return Sentences(adapter.LABELS, features, adapter.digest)
 
 
 def blank(width: int, height: int) -> Image:
@@ -113,6 +134,7 @@ def blank(width: int, height: int) -> Image:
 
 
 PICTURE_MODELS = [model for model in MODELS if issubclass(model, PictureAdapter)]
+CLIP_MODELS = [model for model in MODELS if issubclass(model, FramesAdapter)]
 TEXT_MODELS = [model for model in MODELS if issubclass(model, TextAdapter)]
 
 
@@ -125,6 +147,12 @@ def looking(request: pytest.FixtureRequest) -> type[PictureAdapter[Any]]:
 @pytest.fixture(params=TEXT_MODELS, ids=lambda model: model.SPEC.name)
 def reading(request: pytest.FixtureRequest) -> type[TextAdapter[Any]]:
     chosen: type[TextAdapter[Any]] = request.param
+    return chosen
+
+
+@pytest.fixture(params=CLIP_MODELS, ids=lambda model: model.SPEC.name)
+def watching(request: pytest.FixtureRequest) -> type[FramesAdapter[Any]]:
+    chosen: type[FramesAdapter[Any]] = request.param
     return chosen
 
 
@@ -168,6 +196,27 @@ def test_any_picture_size_becomes_the_declared_input(looking: type[PictureAdapte
         else:
             assert tensor.shape == (3, 3, *looking.SPEC.pixels.size)
             assert tensor.dtype == np.float32
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_frames_of_any_size_become_one_clip_a_box(watching: type[FramesAdapter[Any]], size: tuple[int, int]) -> None:
+    adapter, network = watching(made_up(watching)), Network(watching)
+    frames = [blank(*size)] * 3
+    boxes = [Box(0, 0, size[0], size[1]), Box(0, 0, 1, 1)]
+    for asked_about in ([], boxes[:1], boxes):
+        clips = clips_of(adapter, frames, asked_about)
+        assert [clip.shape for clip in clips] == [(5, 3, 224, 224)] * max(1, len(asked_about))
+        assert len(adapter.watch(clips, labels_for(adapter), network)) == len(clips)
+    assert {given["pixel_values"].dtype for given in network.given} == {np.dtype(np.float32)}
+    with pytest.raises(BadBox, match="outside"):
+        clips_of(adapter, frames, [Box(size[0] + 1, 0, size[0] + 9, 9)])
+
+
+def test_a_model_that_watches_has_a_text_tower_among_the_models(watching: type[FramesAdapter[Any]]) -> None:
+    reader = get_model(watching.SPEC.reader)
+    assert reader in TEXT_MODELS
+    assert reader.SPEC.variables == watching.SPEC.variables
+    assert watching.LABELS
 
 
 def test_no_picture_gives_no_result_and_does_not_run_the_network(looking: type[PictureAdapter[Any]]) -> None:
@@ -260,11 +309,17 @@ def test_texts_become_the_declared_input(reading: type[TextAdapter[Any]], texts:
     assert bool(network.given) is bool(texts)
 
 
-def test_a_model_that_reads_is_not_asked_about_pictures_nor_the_other_way_round(model: type[Adapter[Any]]) -> None:
+def test_a_model_that_reads_looks_or_watches_is_not_asked_for_the_others_work(model: type[Adapter[Any]]) -> None:
     loaded = LoadedModel(made(model), FakeRuntime(INFO), ())
-    wrong = loaded.predict if issubclass(model, TextAdapter) else loaded.read
-    with pytest.raises(InferenceFailed, match=model.SPEC.name):
-        wrong([])
+    ways = {
+        TextAdapter: loaded.read,
+        PictureAdapter: loaded.predict,
+        FramesAdapter: lambda _: loaded.watch([], SILENCE),
+    }
+    for kind, way in ways.items():
+        if not issubclass(model, kind):
+            with pytest.raises(InferenceFailed, match=model.SPEC.name):
+                way([])
 
 
 def test_every_model_is_in_the_catalog(model: type[Adapter[Any]]) -> None:
@@ -286,6 +341,8 @@ def test_documented_variables_are_kept_and_ours_start_with_our_name(model: type[
         "demographics": "AGE_GENDER_MODEL_PATH",
         "fashion_clip": "CLOTHING_MODEL_PATH",
         "fashion_clip_text": "CLOTHING_MODEL_PATH",
+        "action_recognizer": "ACTION_MODEL_PATH",
+        "action_text": "ACTION_MODEL_PATH",
     }
     first = model.SPEC.path_variables[0]
     assert first == documented.get(model.SPEC.name, f"HEARTHWATCH_{model.SPEC.name.upper()}_MODEL_PATH")

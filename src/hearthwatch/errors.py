@@ -9,6 +9,8 @@
     │   │   └── UnsupportedImage
     │   ├── BadBox
     │   ├── BadCalibration
+    │   ├── TooManyFrames
+    │   ├── TooManyTexts
     │   └── UnknownDetectionType
     ├── UnknownModel
     ├── SettingsError             an environment variable or option that cannot hold
@@ -89,6 +91,18 @@ class BadCalibration(InputError):
     """Known distances, or a calibration made of them, that cannot give metres; the message says which one and why."""
 
     code = "bad_calibration"
+
+
+class TooManyFrames(InputError):
+    """More frames than a clip may have; the message has both numbers."""
+
+    code = "too_many_frames"
+
+
+class TooManyTexts(InputError):
+    """More labels or texts than may be asked about at once; the message has both numbers."""
+
+    code = "too_many_texts"
 
 
 class UnknownDetectionType(InputError):

@@ -54,6 +54,13 @@ def same_direction(reference: Float, candidate: Float) -> float:
     return float(np.dot(reference, candidate))
 
 
+def same_vector(reference: Float, candidate: Float) -> float:
+    """Cosine of two vectors times the ratio of their lengths, the shorter to the longer: 1 where they are equal."""
+    first, second = np.asarray(reference, np.float64), np.asarray(candidate, np.float64)
+    longest = max(float(first @ first), float(second @ second))
+    return float(first @ second) / longest if longest else 1.0
+
+
 def same_scores(reference: Mapping[str, float], candidate: Mapping[str, float]) -> float:
     """1 minus the largest difference of a class's score (0..1); a class that only one of them names counts as 0 there.
 

@@ -43,7 +43,8 @@ R = TypeVar("R")
 
 
 class Adapter(ABC, Generic[R]):
-    """One model: its spec, and the way to its results, from pictures (`PictureAdapter`) or texts (`TextAdapter`).
+    """One model: its spec, and the way to its results, from pictures (`PictureAdapter`), texts (`TextAdapter`) or
+    clips of several pictures (`adapter.frames`).
 
     Args:
         description: the weight file that the graph comes from: what goes in, class names, card.

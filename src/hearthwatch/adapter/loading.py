@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from hearthwatch.adapter.base import Adapter, Array, PictureAdapter, Run, Tensors, TextAdapter
 from hearthwatch.adapter.conversion import converted, module_of
 from hearthwatch.adapter.describing import describe_for
+from hearthwatch.adapter.frames import FramesAdapter, Sentences
 from hearthwatch.adapter.precision import choose_precision, parity_gate
 from hearthwatch.adapter.prompts import PromptedNetwork, PromptEmbeddings, prompt_embeddings
 from hearthwatch.adapter.samples import answer_some
@@ -175,9 +176,17 @@ class LoadedModel:
         """N images to N results, with the time it took.
 
         Raises:
-            InferenceFailed: the engine or the decoding of its answer failed, or it reads texts.
+            InferenceFailed: the engine or the decoding of its answer failed, or it looks at no single pictures.
         """
         return self._timed(lambda run: self.looking.predict(images, run))
+
+    def watch(self, clips: Sequence[Array], sentences: Sentences) -> tuple[list[Any], Timings]:
+        """N clips, as the adapter makes them of frames, to N results, with the time it took.
+
+        Raises:
+            InferenceFailed: the engine or the decoding of its answer failed, or it watches no clips.
+        """
+        return self._timed(lambda run: self.watching.watch(clips, sentences, run))
 
     def read(self, texts: Sequence[str]) -> tuple[list[Any], Timings]:
         """N texts to N results, with the time it took.
@@ -186,7 +195,7 @@ class LoadedModel:
             InferenceFailed: the engine or the decoding of its answer failed, or it looks at pictures.
         """
         if not isinstance(self.adapter, TextAdapter):
-            raise InferenceFailed(f"{self.adapter.SPEC.name} looks at pictures and reads no texts")
+            raise InferenceFailed(f"{self.adapter.SPEC.name} looks at {_subject(self.adapter)} and reads no texts")
         reading: TextAdapter[Any] = self.adapter
         return self._timed(lambda run: reading.read(texts, run))
 
@@ -195,10 +204,21 @@ class LoadedModel:
         """The adapter of a model that looks at pictures.
 
         Raises:
-            InferenceFailed: it reads texts.
+            InferenceFailed: it does not.
         """
         if not isinstance(self.adapter, PictureAdapter):
-            raise InferenceFailed(f"{self.adapter.SPEC.name} reads texts and looks at no pictures")
+            raise InferenceFailed(f"{self.adapter.SPEC.name} looks at {_subject(self.adapter)} and not at pictures")
+        return self.adapter
+
+    @property
+    def watching(self) -> FramesAdapter[Any]:
+        """The adapter of a model that watches clips.
+
+        Raises:
+            InferenceFailed: it does not.
+        """
+        if not isinstance(self.adapter, FramesAdapter):
+            raise InferenceFailed(f"{self.adapter.SPEC.name} looks at {_subject(self.adapter)} and watches no clips")
         return self.adapter
 
     def for_boxes(self, image: Image, boxes: Sequence[Box]) -> tuple[list[Any], Timings]:
@@ -268,6 +288,13 @@ class LoadedModel:
                 raise OutOfMemory(f"{name} ran out of memory: {type(error).__name__}: {error}") from error
             raise InferenceFailed(f"{name} failed: {type(error).__name__}: {error}") from error
         return results, watch.timings()
+
+
+def _subject(adapter: Adapter[Any]) -> str:
+    """What an adapter looks at, for a message."""
+    if isinstance(adapter, TextAdapter):
+        return "texts"
+    return "clips" if isinstance(adapter, FramesAdapter) else "pictures"
 
 
 class _Stopwatch:

@@ -15,6 +15,7 @@ class Scope(StrEnum):
 
     FRAME = "frame"  #: the whole picture, once; its findings are associated with the boxes
     CROP = "crop"  #: one crop per detection
+    FRAMES = "frames"  #: several pictures of one subject, in the order of time
     TEXT = "text"  #: no picture at all: texts
 
 
@@ -46,9 +47,11 @@ class Spec:
         margin: share of a box's size that a crop shows around it.
         tensorrt: prefix of the documented `*_USE_TENSORRT`, `*_TENSORRT_FP16` and `*_TENSORRT_ENGINE_PATH` variables;
             empty where the model has none.
-        tower: which network of a checkpoint that holds several (CLIP's) it runs: vision or text; else empty.
+        tower: which network of a checkpoint that holds several it runs: vision or text (CLIP's), video or text
+            (X-CLIP's); else empty.
         kin: another model whose weight files serve this one as well, where somebody names them, and as its sample;
             empty where there is none.
+        reader: canonical name of the text tower whose features of its labels it needs; else empty.
         bundled: its networks come inside an installed package, so there is no weight file to find.
     """
 
@@ -67,6 +70,7 @@ class Spec:
     tensorrt: str = ""
     tower: str = ""
     kin: str = ""
+    reader: str = ""
 
     @property
     def pixels(self) -> InputSpec:

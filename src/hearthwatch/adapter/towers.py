@@ -1,4 +1,4 @@
-"""What a checkpoint of CLIP says beside its tensors: what it is called, how sharp its softmax is, its vocabulary.
+"""What a checkpoint of CLIP or X-CLIP says beside its tensors: its name, how sharp its softmax is, its vocabulary.
 
 A folder in Hugging Face's layout holds two networks. Each becomes a graph of its own, and both carry these facts, so
 that their embeddings are known to belong together.
@@ -34,9 +34,10 @@ _SIZES: Mapping[tuple[int, int], str] = {
 }
 _PATCHES = "vision_model.embeddings.patch_embedding.weight"
 _POSITIONS = "vision_model.embeddings.position_embedding.weight"
+_FRAMES = "mit.position_embedding"
 _TOKENS = "text_model.embeddings.token_embedding.weight"
 #: The input that the networks' names leave unsaid.
-_USUAL_SIDE = 224
+_USUAL_SIDE, _USUAL_FRAMES = 224, 8
 
 
 def folder_of(checkpoint: Checkpoint) -> Path:
@@ -80,7 +81,7 @@ def vocabulary_of(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def _name(checkpoint: Checkpoint) -> str | None:
-    """`clip-vit-large-patch14` and the like, from the shapes."""
+    """`clip-vit-large-patch14`, `xclip-base-patch16-32-frames` and the like, from the shapes."""
     patches, positions = checkpoint.tensors.get(_PATCHES), checkpoint.tensors.get(_POSITIONS)
     if patches is None or patches.ndim != 4 or positions is None:
         return None
@@ -89,4 +90,9 @@ def _name(checkpoint: Checkpoint) -> str | None:
     layers = len({key.removeprefix(start).partition(".")[0] for key in checkpoint.tensors if key.startswith(start)})
     side = round((len(positions) - 1) ** 0.5) * patch
     size = _SIZES.get((width, layers), f"{width}x{layers}")
-    return f"clip-vit-{size}-patch{patch}{'' if side == _USUAL_SIDE else f'-{side}'}"
+    unusual = "" if side == _USUAL_SIDE else f"-{side}"
+    places = checkpoint.tensors.get(_FRAMES)
+    if places is None or places.ndim != 3:
+        return f"clip-vit-{size}-patch{patch}{unusual}"
+    frames = "" if places.shape[1] == _USUAL_FRAMES else f"-{places.shape[1]}-frames"
+    return f"xclip-{size}-patch{patch}{unusual}{frames}"

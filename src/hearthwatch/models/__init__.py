@@ -6,6 +6,8 @@ from typing import Any
 
 from hearthwatch.adapter.base import Adapter, PictureAdapter
 from hearthwatch.errors import UnknownModel
+from hearthwatch.models.action_recognizer import ActionAdapter, ActionRecognizer, ActionResult
+from hearthwatch.models.action_text import ActionTextAdapter, ActionTextModel
 from hearthwatch.models.clip import SURVEILLANCE_TEMPLATES, CLIPAdapter, CLIPEmbeddingModel, CLIPResult
 from hearthwatch.models.clip_text import CLIPTextAdapter, CLIPTextModel, TextEmbedding
 from hearthwatch.models.clothing import ClothingClassificationResult
@@ -54,6 +56,8 @@ MODELS: tuple[type[Adapter[Any]], ...] = (
     DemographicsAdapter,
     ClothingAdapter,
     FashionTextAdapter,
+    ActionAdapter,
+    ActionTextAdapter,
     FaceAdapter,
     PlateDetectorAdapter,
     PlateOCRAdapter,
@@ -69,6 +73,9 @@ __all__ = [
     "OSNET_INPUT_HEIGHT",
     "OSNET_INPUT_WIDTH",
     "SURVEILLANCE_TEMPLATES",
+    "ActionRecognizer",
+    "ActionResult",
+    "ActionTextModel",
     "AgeGenderPredictor",
     "CLIPEmbeddingModel",
     "CLIPResult",
@@ -115,11 +122,11 @@ def get_picture_model(name: str) -> type[PictureAdapter[Any]]:
     """The model of that name, which looks at pictures.
 
     Raises:
-        UnknownModel: none, or it reads texts.
+        UnknownModel: none, or it reads texts or watches clips.
     """
     model = get_model(name)
     if not issubclass(model, PictureAdapter):
-        raise UnknownModel(f"{name} reads texts and looks at no pictures")
+        raise UnknownModel(f"{name} looks at {model.SPEC.scope.value} and at no single pictures")
     return model
 
 

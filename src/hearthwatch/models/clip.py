@@ -203,8 +203,8 @@ def embedding_output(graph: Graph, usual: str, named: str | None) -> tuple[str, 
     return name, numbers
 
 
-def embeddings_of(raw: Any, count: int) -> Float:
-    """(N, D) of any length to (N, D) of length 1.
+def embeddings_of(raw: Any, count: int, *, to_unit: bool = True) -> Float:
+    """(N, D) of any length to (N, D) of length 1, or left as they are.
 
     Raises:
         InferenceFailed: another number of rows.
@@ -212,7 +212,7 @@ def embeddings_of(raw: Any, count: int) -> Float:
     array = np.asarray(raw, dtype=np.float32)
     if len(array) != count:
         raise InferenceFailed(f"{count} went in and {len(array)} embeddings came out")
-    return unit(array)
+    return unit(array) if to_unit else array
 
 
 def preprocessing_name(spec: InputSpec) -> str:

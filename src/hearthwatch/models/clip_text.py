@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -37,7 +37,7 @@ class TextEmbedding:
     """One text.
 
     Attributes:
-        embedding: (D,) float32, length 1.
+        embedding: (D,) float32, length 1; of X-CLIP as the tower gives it.
         truncated: the text was longer than the network reads, and its end is not in the embedding.
         network: what made it, such as `clip-vit-large-patch14`.
         digest: of the checkpoint that both towers come from; pictures with the same digest can be compared.
@@ -89,6 +89,8 @@ class CLIPTextAdapter(TextAdapter[TextEmbedding]):
 
     SPEC = SPEC
     RESPONSE = TextAnswer
+    #: Whether embeddings are brought to length 1.
+    UNIT: ClassVar[bool] = True
 
     def __init__(self, description: TextDescription) -> None:
         super().__init__(description)
@@ -107,7 +109,7 @@ class CLIPTextAdapter(TextAdapter[TextEmbedding]):
             inputs = {self.tokens.name: tokens.ids.astype(self.tokens.dtype, copy=False)}
             if self.tokens.mask is not None:
                 inputs[self.tokens.mask] = tokens.mask.astype(self.tokens.dtype, copy=False)
-            embeddings = embeddings_of(np.asarray(run(inputs)[self.output]), len(part))
+            embeddings = embeddings_of(np.asarray(run(inputs)[self.output]), len(part), to_unit=self.UNIT)
             results += [
                 TextEmbedding(embedding, cut, self.network, self.digest)
                 for embedding, cut in zip(embeddings, tokens.truncated, strict=True)
