@@ -18,8 +18,9 @@ class ModelCall:
         model: the canonical name.
         picture: kept encoded until somebody decodes it; HTTP sends the bytes as they came. None with `texts`.
         boxes: picture pixels; empty asks about the picture as a whole.
-        frames: further pictures in time order, for models that look at several.
-        options: what the model's documentation lists, by name.
+        frames: further pictures in time order, for models that watch a clip: it is the picture and these, or these
+            alone where the picture is one of them.
+        options: what the model's documentation lists, by name: `labels`, the texts that a clip is compared with.
         deadline: seconds of `time.monotonic`; nobody waits longer. None waits.
         alone: this model is the only one that looks at the picture, so it may be decoded at reduced size.
         texts: for models that read texts and look at no picture.

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hearthwatch.adapter.base import Adapter, PictureAdapter
+from hearthwatch.adapter.frames import FramesAdapter
 from hearthwatch.adapter.loading import LoadedModel, Timings
 from hearthwatch.adapter.spec import Scope
 from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome
 from hearthwatch.errors import DeadlineExceeded, HearthwatchError, InferenceFailed
 from hearthwatch.hosting.queue import Work
+from hearthwatch.hosting.watching import Clips, Read, watch_frames
 from hearthwatch.vision.image import Image
 
 #: How much larger than the input a squashed picture stays when it is decoded at reduced size. Embeddings of OSNet agree
@@ -35,6 +37,7 @@ class Task:
         call: the question.
         loaded: the model, once it is in memory; leased until `deliver` was called.
         load_ms: what the call waited for it.
+        read: the labels that a clip is compared with; None for models that compare with none.
         one_by_one: run its boxes or texts one after the other, which takes the least memory.
         deliver: takes the outcomes, from a worker's thread; the first ones count.
     """
@@ -42,17 +45,19 @@ class Task:
     call: ModelCall
     loaded: LoadedModel
     load_ms: float = 0.0
+    read: Read | None = None
     deliver: Callable[[list[Outcome]], object] = lambda _outcomes: None
     one_by_one: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Question:
-    """A call whose picture is decoded; without a picture where it is about texts."""
+    """A call whose picture is decoded, or whose frames are clips; without any where it is about texts."""
 
     work: Work[Task]
     image: Image | None
     decode_ms: float
+    clips: Clips | None = None
 
 
 def answer(batch: Sequence[Work[Task]], clock: Callable[[], float] = time.monotonic) -> None:
@@ -105,12 +110,22 @@ def _prepare(work: Work[Task], clock: Callable[[], float]) -> _Question | None:
         return None
     task, started = work.task, time.perf_counter()
     try:
+        if isinstance(task.loaded.adapter, FramesAdapter):
+            return _prepare_clips(work, task.loaded.adapter, clock)
         picture = task.call.picture
         image = None if picture is None else picture.image(reduced_side(task.call, task.loaded.adapter))
     except Exception as error:  # noqa: BLE001 - a failure is an outcome
         task.deliver(failed(task.call, _typed(error, task.call.model)))
         return None
     return _Question(work, image, (time.perf_counter() - started) * 1000) if _wanted(work, clock) else None
+
+
+def _prepare_clips(work: Work[Task], adapter: FramesAdapter[Any], clock: Callable[[], float]) -> _Question | None:
+    """Decode what a clip shows, as long as somebody waits."""
+    clips = watch_frames(work.task.call, adapter, lambda: _wanted(work, clock))
+    if clips is None or not _wanted(work, clock):
+        return None
+    return _Question(work, None, clips.decode_ms, clips)
 
 
 def _wanted(work: Work[Task], clock: Callable[[], float]) -> bool:
@@ -141,7 +156,7 @@ def _answer_together(questions: Sequence[_Question], clock: Callable[[], float])
 def _answer_one(question: _Question) -> None:
     task = question.work.task
     try:
-        results, timings = _results(task, question.image)
+        results, timings = _results(task, question.image) if question.clips is None else _watched(task, question.clips)
     except Exception as error:  # noqa: BLE001 - a failure is an outcome
         task.deliver(failed(task.call, _typed(error, task.call.model), _times(question, Timings())))
         return
@@ -157,6 +172,19 @@ def _results(task: Task, image: Image | None) -> tuple[list[Any], Timings]:
     if task.one_by_one and loaded.adapter.scope is Scope.CROP:
         return _in_parts(lambda box: loaded.for_boxes(image, [box]), call.boxes)
     return loaded.for_boxes(image, call.boxes)
+
+
+def _watched(task: Task, clips: Clips) -> tuple[list[Any], Timings]:
+    """The answers about clips; reading the labels counts, where it had to be done."""
+    if task.read is None:
+        raise InferenceFailed(f"{task.call.model} was given no labels to compare with")
+    results, times = task.loaded.watch(clips.arrays, task.read.sentences)
+    read = task.read.timings
+    return results, Timings(
+        preprocess_ms=clips.preprocess_ms + times.preprocess_ms + read.preprocess_ms,
+        infer_ms=times.infer_ms + read.infer_ms,
+        postprocess_ms=times.postprocess_ms + read.postprocess_ms,
+    )
 
 
 def _in_parts(ask: Callable[[T], tuple[list[Any], Timings]], questions: Sequence[T]) -> tuple[list[Any], Timings]:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hearthwatch.adapter.base import Adapter
+from hearthwatch.adapter.frames import FramesAdapter
 from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
 from hearthwatch.adapter.spec import Priority
 from hearthwatch.enrichment.runner import ModelCall, Outcome
@@ -36,6 +37,7 @@ from hearthwatch.hosting.probe import Probe
 from hearthwatch.hosting.queue import QUEUE_LIMIT, Work, WorkQueue
 from hearthwatch.hosting.rows import ModelRow, row_of
 from hearthwatch.hosting.spec import MIB, ModelSpec
+from hearthwatch.hosting.watching import Readers, with_readers
 from hearthwatch.hosting.workers import Workers
 from hearthwatch.models import MODELS
 from hearthwatch.runtimes.select import resolve_device
@@ -51,7 +53,7 @@ class LocalRunner:
 
     Args:
         options: where weights are and what may run them.
-        models: the adapters that it offers.
+        models: the adapters that it offers; the text tower that one of them needs comes by itself.
         threads: workers. A small network runs in as many of them as there are, each call in one thread; a large one
             uses all cores for one call at a time.
         manager: keeps the models in memory, and is closed by who made it; None makes one.
@@ -81,8 +83,11 @@ class LocalRunner:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        wanted = [model for model in models if model.SPEC.name not in options.switched_off]
+        offered, options = with_readers(wanted, options)
         self._options = replace(options, concurrency=threads) if threads > 1 else options
-        self._models = {model.SPEC.name: model for model in models if model.SPEC.name not in options.switched_off}
+        self._models = {model.SPEC.name: model for model in offered}
+        self._readers = Readers(self)
         self._max_batch = max_batch
         self._probe = probe
         self._always = frozenset(always)
@@ -188,12 +193,17 @@ class LocalRunner:
         adapter = self._adapter(call.model)
         if call.deadline is not None and call.deadline <= self._clock():
             raise DeadlineExceeded(f"the deadline passed before {call.model} began")
+        read = await self._readers.read(call, adapter, self._digest(call.model))
         work = self._enter(call, adapter)
         try:
             async with AsyncExitStack() as held:
                 started = self._clock()
                 loaded = await held.enter_async_context(self.manager.lease(call.model, call.deadline))
-                task = Task(call, loaded, load_ms=(self._clock() - started) * 1000)
+                load_ms = (self._clock() - started) * 1000
+                if read is not None and read.sentences.digest != self._digest(call.model):
+                    # Other weights were put in place since: what was kept belongs to those of before.
+                    read = await self._readers.read(call, adapter, self._digest(call.model))
+                task = Task(call, loaded, load_ms, read)
                 outcomes = await self._answered(held, work, task)
                 if not _ran_out(outcomes):
                     return outcomes
@@ -246,6 +256,11 @@ class LocalRunner:
         task = asyncio.create_task(until_answered())
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
+
+    def _digest(self, name: str) -> str | None:
+        """Of the weights that watch clips; None for other models, and where they are not in memory."""
+        loaded = self._loaded.get(name)
+        return loaded.adapter.digest if loaded is not None and isinstance(loaded.adapter, FramesAdapter) else None
 
     def _slots(self, loaded: LoadedModel) -> int:
         # A GPU is kept busy by calls that decode and preprocess meanwhile; the engine puts them in order.

@@ -114,7 +114,7 @@ class Probe:
         """From the disk, or from a child; one child per question at a time, of all processes."""
         one = replace(options, engines=[] if engine is None else [engine])
         cuda = device.startswith("cuda")
-        job = ProbeJob.of(adapter, one, LARGEST_BATCH if cuda or adapter.SPEC.scope is not Scope.FRAME else 1)
+        job = ProbeJob.of(adapter, one, LARGEST_BATCH if _batches(adapter, cuda=cuda) else 1)
         name = "bundled" if engine is None else engine.name
         facts = [job.adapter, digest, name, device, options.precision, options.threads, options.concurrency, job.batch,
                  repr(adapter.SPEC.input), _versions(), processor()]  # fmt: skip
@@ -162,6 +162,12 @@ class Probe:
             finally:
                 end(child)
             return _outcome(child.returncode, answer, words)
+
+
+def _batches(adapter: type[Adapter[Any]], *, cuda: bool) -> bool:
+    """Whether one call of the network may bring several questions; clips are watched one by one everywhere."""
+    scope = adapter.SPEC.scope
+    return scope is not Scope.FRAMES and (cuda or scope is not Scope.FRAME)
 
 
 def _candidates(options: LoadOptions, device: str) -> list[Engine]:

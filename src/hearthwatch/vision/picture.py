@@ -106,20 +106,24 @@ class Picture:
         """How often the bytes were decoded, failures included."""
         return self._decodes
 
-    def image(self, at_least: int | None = None) -> Image:
+    def image(self, at_least: int | None = None, *, keep: bool = True) -> Image:
         """Decode, or give what was decoded before.
 
         Args:
             at_least: pixels of the longer side that are enough (see `decode`); None for all of them. A full image
                 serves every later call, a reduced one those that ask for no more than it has.
+            keep: for the calls that come; False where one reader needs each of many pictures for a moment.
 
         Raises:
             ImageError: as `decode`.
         """
         with self._lock:
-            if self._image is None or not (self._came_decoded or _serves(self._image, at_least)):
-                self._image = self._decode(at_least)
-            return self._image
+            if self._image is not None and (self._came_decoded or _serves(self._image, at_least)):
+                return self._image
+            image = self._decode(at_least)
+            if keep:
+                self._image = image
+            return image
 
     def _decode(self, at_least: int | None) -> Image:
         """Decode under the lock, on the clock."""
