@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hearthwatch.errors import InferenceFailed
 from hearthwatch.models import (
     ENHANCED_CLOTHING_PROMPTS,
+    ActionResult,
     ClothingClassificationResult,
     FaceResult,
     LicensePlateResult,
@@ -168,6 +169,26 @@ def test_clothes_are_context_and_only_those_that_hide_somebody_move_the_score() 
     for key, more in (("h", 10), ("u", 0), ("c", 0)):
         alone = facts_of(detection(key), clothing_classifications={key: worn[key]})
         assert assess(alone).risk_score == assess(facts_of(detection(key))).risk_score + more
+
+
+def test_an_action_is_told_with_its_confidence_and_moves_no_score() -> None:
+    actions = {
+        "s": ActionResult({"person picking lock": 0.7, "person walking normally": 0.3}),
+        "w": ActionResult({"person walking normally": 0.9, "person picking lock": 0.1}),
+        "o": ActionResult({"a person with a ladder": 1.0}),
+    }
+    people = detection("s"), detection("w"), detection("o")
+    scene = facts_of(*people, action_results=actions)
+    seen = [fact for fact in scene.facts if fact.kind == "action"]
+    told = {fact.subject: (fact.value, fact.confidence, fact.importance) for fact in seen}
+    assert told == {
+        "s": ("person picking lock", 0.7, Importance.POSTURE),
+        "w": ("person walking normally", 0.9, Importance.CONTEXT),
+        "o": ("a person with a ladder", 1.0, Importance.CONTEXT),
+    }
+    assert {fact.text for fact in scene.of("s")} >= {"primary action 'person picking lock'"}
+    assert assess(scene).risk_score == assess(facts_of(*people)).risk_score
+    assert facts_of(*people, action_results=None).facts == facts_of(*people).facts
 
 
 def test_depth_names_the_nearest_and_tells_all_in_order() -> None:

@@ -22,7 +22,7 @@ from rich.console import Console
 from events import HOSTILE, armed_event, busy_event, embedding, hostile_event, make_event, person, pose
 from hearthwatch.analysis import Event
 from hearthwatch.errors import SettingsError
-from hearthwatch.models import Keypoint, PoseResult
+from hearthwatch.models import ActionResult, Keypoint, PoseResult
 from hearthwatch.pipeline import DetectionInput, EnrichmentError, EnrichmentResult, EnrichmentStatus
 from hearthwatch.report import event_to_json, print_event, render_html, report_to_json, write_reports
 from hearthwatch.report.html import POLICY
@@ -100,6 +100,16 @@ def test_weapons_pets_and_distances_are_findings_like_the_others() -> None:
         assert "person in ski mask or balaclava, mostly red, which may hide who it is" in said
         assert "carrying: backpack" in said
         assert "close in this picture" in said
+
+
+def test_an_action_is_a_finding_like_the_others() -> None:
+    action = ActionResult({"person picking lock": 0.7, "person walking normally": 0.3})
+    event = make_event([person("a", BOX), person("b", BOX)], EnrichmentResult(action_results={"a": action}))
+    first, second = (detection["enrichment"] for detection in event_to_json(event)["detections"])
+    assert (first["action"]["action"], first["action"]["risk_weight"]) == ("person picking lock", 1.0)
+    assert "action" not in second  # nobody was asked
+    for said in (Page(render_html([event], [])).text, printed(event)):
+        assert "person picking lock" in said
 
 
 def test_a_box_is_x_y_width_height_with_one_decimal() -> None:

@@ -156,7 +156,14 @@ def _merge(result: EnrichmentResult, part: PictureEnrichment) -> None:
             read = replace(read, bbox=plate.box, detection_confidence=plate.confidence, vehicle_id=key)
             result.plate_by_detection[key] = read
             result.license_plates.append(read)
+        _merge_action(result, key, found)
         _merge_silence(result, key, detection)
+
+
+def _merge_action(result: EnrichmentResult, key: str, found: Mapping[str, Any]) -> None:
+    """None, and no empty dictionary, where nobody was watched: as documented."""
+    if "action_recognizer" in found:
+        result.action_results = (result.action_results or {}) | {key: found["action_recognizer"]}
 
 
 def _merge_silence(result: EnrichmentResult, key: str, detection: DetectionEnrichment) -> None:

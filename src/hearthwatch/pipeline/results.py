@@ -11,6 +11,7 @@ from typing import Any
 
 from hearthwatch.errors import BadBox, InputError
 from hearthwatch.models import (
+    ActionResult,
     ClothingClassificationResult,
     FaceResult,
     LicensePlateResult,
@@ -166,6 +167,7 @@ class EnrichmentResult:
         clothing_classifications: by detection id, for persons.
         pet_classifications: by detection id, for cats and dogs.
         vehicle_classifications: by detection id, also of what the network takes for no vehicle.
+        action_results: by detection id, what suspicious people do in several frames; None where nobody was watched.
         depth_analysis: how far the detections are; None where no depth was estimated.
         threat_results: by the id of each person that the weapon detector looked at, also of those without a weapon.
         skipped: by detection id, the models that were not asked, with the reason.
@@ -182,6 +184,7 @@ class EnrichmentResult:
     clothing_classifications: dict[str, ClothingClassificationResult] = field(default_factory=dict)
     pet_classifications: dict[str, PetClassificationResult] = field(default_factory=dict)
     vehicle_classifications: dict[str, VehicleClassificationResult] = field(default_factory=dict)
+    action_results: dict[str, ActionResult] | None = None
     depth_analysis: DepthAnalysisResult | None = None
     reid_embeddings: dict[str, ReIDResult] = field(default_factory=dict)
     face_by_detection: dict[str, FaceResult] = field(default_factory=dict)

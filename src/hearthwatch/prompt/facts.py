@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from hearthwatch.models import (
+    ActionResult,
     ClothingClassificationResult,
     LicensePlateResult,
     PetClassificationResult,
@@ -39,8 +40,8 @@ class Fact:
     """One thing that is known.
 
     Attributes:
-        kind: `weapon`, `posture`, `alert`, `known`, `face`, `plate`, `presence`, `clothing`, `pet`, `vehicle`,
-            `distance`, `zone`, `dwell`, `absent`.
+        kind: `weapon`, `posture`, `alert`, `action`, `known`, `face`, `plate`, `presence`, `clothing`, `pet`,
+            `vehicle`, `distance`, `zone`, `dwell`, `absent`.
         value: the word that rules look at (`crouching`, `confirmed high`, `person` …).
         text: the fact for a reader.
         subject: the detection's id; None for the scene.
@@ -132,6 +133,8 @@ def _looked_at(known: EnrichmentResult, key: str) -> Iterator[Fact]:
         yield _pet(pet, key)
     if vehicle := known.vehicle_classifications.get(key):
         yield _vehicle(vehicle, key)
+    if action := (known.action_results or {}).get(key):
+        yield _action(action, key)
     if known.depth_analysis and (distance := known.depth_analysis.distances.get(key)):
         text = f"{distance.proximity_label} in this picture"
         yield Fact("distance", distance.proximity_label, text, key, None, Importance.CONTEXT)
@@ -166,6 +169,11 @@ def _vehicle(vehicle: VehicleClassificationResult, key: str) -> Fact:
     name = vehicle.vehicle_type.replace("_", " ")
     text = f"{color}{name}{', commercial,' if vehicle.is_commercial else ''} by a closer look"
     return Fact("vehicle", vehicle.vehicle_type, text, key, vehicle.confidence, Importance.CONTEXT)
+
+
+def _action(action: ActionResult, key: str) -> Fact:
+    importance = Importance.POSTURE if action.is_suspicious else Importance.CONTEXT
+    return Fact("action", action.action, f"primary action {action.action!r}", key, action.confidence, importance)
 
 
 def _posture(pose: PoseResult, key: str) -> Iterator[Fact]:

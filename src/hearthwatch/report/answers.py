@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from hearthwatch.analysis import Event
 from hearthwatch.models import (
+    ActionResult,
     ClothingClassificationResult,
     FaceResult,
     LicensePlateResult,
@@ -30,6 +31,7 @@ ASKED_FOR = {
     "clothing": ("fashion_clip",),
     "pet": ("pet_classifier",),
     "vehicle": ("vehicle_classifier",),
+    "action": ("action_recognizer",),
     "depth": ("depth_estimator",),
 }
 
@@ -53,6 +55,7 @@ class Answers:
     clothing: ClothingClassificationResult | None = None
     pet: PetClassificationResult | None = None
     vehicle: VehicleClassificationResult | None = None
+    action: ActionResult | None = None
     depth: ObjectDistance | None = None
     skipped: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -74,6 +77,7 @@ def answers_of(event: Event, detection: DetectionInput) -> Answers:
         clothing=data.clothing_classifications.get(key),
         pet=data.pet_classifications.get(key),
         vehicle=data.vehicle_classifications.get(key),
+        action=(data.action_results or {}).get(key),
         depth=data.depth_analysis.distances.get(key) if data.depth_analysis else None,
         skipped=dict(data.skipped.get(key, {})),
         errors={error.model: error.message for error in data.structured_errors if error.detection_id == key},

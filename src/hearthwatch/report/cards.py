@@ -117,11 +117,14 @@ def _line(fact: Fact, detection: DetectionInput, answers: Answers) -> Line:
         "plate": fact.value,
         "zone": fact.value,
         "face": fact.value,
+        "action": fact.value,
     }
     alerts = answers.pose.alerts if answers.pose else ()
     label = _LABELS.get(fact.kind, words(fact.kind).capitalize())
     hides = fact.kind == "clothing" and fact.value == "suspicious"
     notable = fact.importance == Importance.THREAT or fact.kind == "alert" or hides or fact.value in alerts
+    if fact.kind == "action":
+        notable = fact.importance == Importance.POSTURE  # that of a suspicious one
     return Line(label, values.get(fact.kind, fact.text), fact.confidence, notable)
 
 
