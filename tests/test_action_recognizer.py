@@ -142,7 +142,8 @@ class TestFrames:
 
 class TestLabels:
     def test_nothing_takes_the_documented_ones(self) -> None:
-        for none in (None, [], ()):
+        nothing: list[object] = [None, [], ()]
+        for none in nothing:
             assert labels_or(none, DOCUMENTED) == tuple(DOCUMENTED)
 
     def test_each_is_asked_once_in_the_order_in_which_it_came(self) -> None:

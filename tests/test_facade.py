@@ -16,6 +16,8 @@ from hearthwatch.adapter.loading import load
 from hearthwatch.errors import ImageError, LoadFailed, SettingsError, WeightsInvalid, WeightsMissing
 from hearthwatch.models import (
     MODELS,
+    ActionRecognizer,
+    ActionTextModel,
     AgeGenderPredictor,
     CLIPEmbeddingModel,
     CLIPTextModel,
@@ -327,9 +329,16 @@ REAL: dict[type[Model[Any]], tuple[str | None, str, tuple[int, int, int, int] | 
 }
 
 
-#: No CLIP is small enough to lie among the assets: `test_clip_parity` and `test_fashion_clip_parity` compare towers
-#: with the reference.
-WITHOUT_ASSETS = {CLIPEmbeddingModel, CLIPTextModel, ClothingClassifier, FashionTextModel}
+#: No CLIP and no X-CLIP is small enough to lie among the assets: `test_clip_parity`, `test_fashion_clip_parity` and
+#: `test_xclip` compare towers with the reference.
+WITHOUT_ASSETS = {
+    CLIPEmbeddingModel,
+    CLIPTextModel,
+    ClothingClassifier,
+    FashionTextModel,
+    ActionRecognizer,
+    ActionTextModel,
+}
 
 
 def test_every_documented_class_is_tried_with_real_weights() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -311,10 +311,10 @@ def test_texts_become_the_declared_input(reading: type[TextAdapter[Any]], texts:
 
 def test_a_model_that_reads_looks_or_watches_is_not_asked_for_the_others_work(model: type[Adapter[Any]]) -> None:
     loaded = LoadedModel(made(model), FakeRuntime(INFO), ())
-    ways = {
+    ways: dict[type[Any], Callable[[Any], Any]] = {
         TextAdapter: loaded.read,
         PictureAdapter: loaded.predict,
-        FramesAdapter: lambda _: loaded.watch([], SILENCE),
+        FramesAdapter: lambda clips: loaded.watch(clips, SILENCE),
     }
     for kind, way in ways.items():
         if not issubclass(model, kind):

@@ -16,6 +16,7 @@ from benchmarks.clip_checkpoint import byte_vocabulary
 from hearthwatch.adapter.conversion import convert
 from hearthwatch.adapter.frames import Sentences, clips_of
 from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.cli.convert import MODEL_OF_KEY
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.models.action_recognizer import ActionAdapter, ActionResult
 from hearthwatch.models.action_text import ActionTextAdapter
@@ -26,10 +27,11 @@ from hearthwatch.runtimes.pytorch import PyTorchEngine
 from hearthwatch.runtimes.select import ENGINES
 from hearthwatch.vision.image import Float, Image
 from small_clip import TINY as TINY_CLIP
+from small_clip import Array
 from small_clip import config as clip_config
 from small_clip import tensors as clip_tensors
 from small_networks import smallest_cosine
-from small_xclip import BASE_16, TINY, Array, ClipSize, config, tensors, write_checkpoint
+from small_xclip import BASE_16, TINY, ClipSize, config, tensors, write_checkpoint
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 REASON = "transformers is the reference here and not among the project's requirements"
@@ -183,6 +185,11 @@ def test_a_folder_becomes_two_models_whose_answer_is_the_references_on_every_eng
     assert video.adapter.description.card.network == "xclip-48x2-patch8-32-5-frames"
     video.close()
     text.close()
+
+
+def test_the_command_takes_a_folder_for_the_action_recogniser() -> None:
+    first = next(model for key, model in MODEL_OF_KEY.items() if key in tensors(TINY))
+    assert first == ActionAdapter.SPEC.name
 
 
 def test_pixels_are_those_of_the_reference(astronaut: Image) -> None:

@@ -23,7 +23,7 @@ import orjson
 
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.parity import compare
-from hearthwatch.adapter.samples import VERIFICATION_TEXTS, verification_pictures
+from hearthwatch.adapter.samples import VERIFICATION_CLIPS, VERIFICATION_TEXTS, verification_pictures
 from hearthwatch.adapter.spec import Spec
 from hearthwatch.adapter.towers import preprocessing_beside, tower_facts, vocabulary_of
 from hearthwatch.artifacts.card import Card, read_card
@@ -58,7 +58,7 @@ class Conversion:
         kind: the network's architecture.
         raw_difference: largest difference of a raw output, as `parity.raw_difference` measures it.
         agreement: the model's own measure on the worst picture; None where no picture gave evidence.
-        pictures: how many pictures were compared; of a model that reads texts, how many texts.
+        pictures: how many pictures were compared; of a model that reads texts or watches clips, how many of those.
     """
 
     path: Path
@@ -85,7 +85,7 @@ def convert(
         source: a checkpoint file or a Hugging Face folder.
         output: the ONNX file to write; replaced in one step if it is there.
         adapter_class: the model whose preprocessing and agreement judge the result.
-        pictures: compared in addition to those that come with the package.
+        pictures: compared in addition to those that come with the package, where the model looks at pictures.
         engines: one of them must load the file.
         progress: called with each step, as a few words.
         unchanged: asked at the end whether the source is still what it was at the beginning.
@@ -102,7 +102,7 @@ def convert(
     card = card_for(checkpoint, adapter_class, network.card)
     size = _size(network, card, adapter_class, source)
     facts = vocabulary_of(checkpoint) if network.length else {}
-    compared = len(VERIFICATION_TEXTS) if network.length else len(verification_pictures()) + len(pictures)
+    compared = _compared(network, pictures)
     try:
         with workplace(output) as folder:
             # Weights beside the graph keep the name that the graph calls them by, so it must be theirs alone.
@@ -118,6 +118,13 @@ def convert(
     except OSError as error:
         raise LoadFailed(f"{source} cannot be converted to {output}: {error}") from error
     return Conversion(output, network.kind, raw, agreement, compared)
+
+
+def _compared(network: Any, pictures: Sequence[Image]) -> int:
+    """How many questions the file is compared on."""
+    if network.length:
+        return len(VERIFICATION_TEXTS)
+    return VERIFICATION_CLIPS if network.frames else len(verification_pictures()) + len(pictures)
 
 
 def converted(

@@ -21,13 +21,12 @@ from hearthwatch.errors import ImageError, InputError, LoadFailed, TooManyFrames
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.crops import check_inside, crop, pad_to_square
 from hearthwatch.vision.image import Float, Image
-from hearthwatch.vision.inputs import IMAGENET_MEAN
 from hearthwatch.vision.preprocess import to_batch
 
 #: Frames and labels of one call (CONTRACT.md).
 MAX_FRAMES, MAX_LABELS = 64, 100
 #: What fills a region beyond the edge of a picture: ImageNet's mean colour, which such networks see as nothing.
-PADDING = tuple(round(255 * share) for share in IMAGENET_MEAN)
+PADDING = (124, 116, 104)
 
 R = TypeVar("R")
 
@@ -99,7 +98,7 @@ class FramesAdapter(Adapter[R]):
         check_inside(image, box)
         half = max(box.width, box.height) * (0.5 + self.SPEC.margin)
         x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
-        return pad_to_square(crop(image, Box(x - half, y - half, x + half, y + half)), (*PADDING,))
+        return pad_to_square(crop(image, Box(x - half, y - half, x + half, y + half)), PADDING)
 
 
 def labels_or(given: object, default: Sequence[str]) -> tuple[str, ...]:

@@ -26,8 +26,8 @@ VERIFICATION_TEXTS: tuple[str, ...] = (
     "un chat sur la clôture, 猫, кошка",
     "",
 )
-
-
+#: One that moves, and one that stands still.
+VERIFICATION_CLIPS = 2
 #: Directions that stand for texts, and the spread of their numbers: of 512, the length of what CLIP's towers give.
 SAMPLE_SENTENCES, SAMPLE_SPREAD = 6, 0.4
 

@@ -23,11 +23,13 @@ from hearthwatch.vision.image import Image
 #: Which model's preprocessing and agreement judge a checkpoint of that task where neither option nor card names one.
 MODEL_OF_TASK = {"detect": "yolo26", "pose": "pose_estimator"}
 #: Tensors that only one model's networks have: torchreid's name of OSNet's last layer, the first of Depth Anything's
-#: neck and of ViTPose's blocks, and CLIP's two towers, of which the vision tower is meant where a checkpoint has both.
+#: neck and of ViTPose's blocks, what reads X-CLIP's frames in order (first, for CLIP's names are there as well), and
+#: CLIP's two towers, of which the vision tower is meant where a checkpoint has both.
 MODEL_OF_KEY = {
     "fc.0.weight": "person_reid",
     "neck.reassemble_stage.layers.0.projection.weight": "depth_estimator",
     "backbone.encoder.layer.0.layernorm_before.weight": "pose_estimator",
+    "mit.position_embedding": "action_recognizer",
     "vision_model.embeddings.class_embedding": "clip",
     "text_model.embeddings.token_embedding.weight": "clip_text",
 }

@@ -197,8 +197,9 @@ class ActionRecognizer(Model[ActionResult]):
 
     def load_model(self) -> Self:
         """Both towers; raises as `Model.load_model`."""
+        super().load_model()
         self._reader.load_model()
-        return super().load_model()
+        return self
 
     def unload(self) -> None:
         """Give the memory of both towers back, and forget what was read."""
@@ -231,7 +232,7 @@ class ActionRecognizer(Model[ActionResult]):
             ImageError: a frame that is no picture; the message says which.
         """
         check_count(len(frames))
-        sentences = self._sentences(labels_or(custom_actions, self.SECURITY_ACTIONS))
+        labels = labels_or(custom_actions, self.SECURITY_ACTIONS)
         adapter = self._ready().watching
         boxes = [] if bbox is None else [bbox]
 
@@ -240,7 +241,7 @@ class ActionRecognizer(Model[ActionResult]):
                 return adapter.look(to_image(frames[index]), boxes)
 
         clips = make_clips(len(frames), adapter.frames, show)
-        result: ActionResult = self._ready().watch(clips, sentences)[0][0]
+        result: ActionResult = self._ready().watch(clips, self._sentences(labels))[0][0]
         return result
 
     def _sentences(self, labels: Sequence[str]) -> Sentences:
