@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hearthwatch.enrichment import DetectionEnrichment, PictureEnrichment, enrich_picture
-from hearthwatch.enrichment.enrich import NOT_IN_THIS_VERSION, PIPELINE
+from hearthwatch.enrichment import PIPELINE, DetectionEnrichment, PictureEnrichment, enrich_picture
+from hearthwatch.enrichment.asking import NOT_IN_THIS_VERSION
 from hearthwatch.errors import (
     DeadlineExceeded,
     HearthwatchError,
@@ -36,9 +36,14 @@ SUBJECTS = [
 ASKED = sorted(
     {name for s in SUBJECTS for name in get_models_for_detection_type(s.class_name) + models_beside(s.class_name)}
     | set(FOLLOW_UPS.values())
+    | {"demographics"}
 )
+#: What is asked about because of what another model found.
+ON_THE_WAY = {**FOLLOW_UPS, "face_detector": "demographics"}
 #: A failing model's own part: its answers, and those of the model that looks at what it found.
-OWN_PART = {model: {model, FOLLOW_UPS.get(model, model)} for model in ASKED}
+OWN_PART = {model: {model, ON_THE_WAY.get(model, model)} for model in ASKED}
+#: The models that wait for a model: the head's joints say better than the detector where a face is.
+WAITING_FOR = {**OWN_PART, "pose_estimator": {"pose_estimator", "demographics"}}
 
 
 def enrich(runner: FakeRunner, subjects: list[DetectionInput] | None = None, **options: Any) -> PictureEnrichment:
@@ -60,6 +65,8 @@ def test_every_detection_gets_the_answers_of_its_own_models() -> None:
         expected = {model: answer(model, subject.bbox) for model in models}
         if "license_plate_detector" in models:
             expected["plate_ocr"] = answer("plate_ocr", inner(subject.bbox))
+        if "face_detector" in models:
+            expected["demographics"] = answer("demographics", inner(subject.bbox))
         assert enrichment.detections[subject.id] == DetectionEnrichment(results=expected)
     assert enrichment.succeeded == ASKED
     assert enrichment.failed == {}
@@ -123,7 +130,8 @@ def test_a_model_that_is_not_offered_is_skipped_with_the_reason_and_never_asked(
     assert enrichment.failed == {}
     for key, found in enrichment.detections.items():
         was_meant = model in whole.detections[key].results
-        assert found.skipped == ({model: NOT_IN_THIS_VERSION} if was_meant else {})
+        # Of the age and gender of people, who does not offer them says nothing.
+        assert found.skipped == ({model: NOT_IN_THIS_VERSION} if was_meant and model != "demographics" else {})
 
 
 def test_each_model_is_asked_once_about_all_boxes_of_the_picture() -> None:
@@ -162,7 +170,7 @@ def test_no_plate_means_no_reading() -> None:
     assert runner.asked("plate_ocr") == []
 
 
-@pytest.mark.parametrize("model", [name for name in ASKED if name not in FOLLOW_UPS])
+@pytest.mark.parametrize("model", [name for name in ASKED if name not in ON_THE_WAY])
 def test_a_model_that_finds_nothing_has_answered(model: str) -> None:
     whole, enrichment = enrich(FakeRunner()), enrich(FakeRunner(finds={model: nothing}))
     assert results_without(enrichment, set()) == results_without(whole, {model})
@@ -177,7 +185,7 @@ def test_a_model_that_hangs_keeps_no_other_from_answering(model: str) -> None:
         released = asyncio.Event()
         runner = FakeRunner(waits={model: released})
         task = asyncio.create_task(enrich_picture(runner, picture(), SUBJECTS))
-        others = {name for name in ASKED if name not in OWN_PART[model]}
+        others = {name for name in ASKED if name not in WAITING_FOR[model]}
         async with asyncio.timeout(30):
             await runner.until_answered(others)
         assert not task.done()
@@ -212,7 +220,7 @@ def test_a_deadline_reaches_every_question_and_what_is_late_is_a_failure() -> No
     enrichment = enrich(runner, deadline=0.0)
     assert {call.deadline for call in runner.calls} == {0.0}
     assert {type(error) for error in enrichment.failed.values()} == {DeadlineExceeded}
-    assert sorted(enrichment.failed) == [name for name in ASKED if name != "plate_ocr"]
+    assert sorted(enrichment.failed) == [name for name in ASKED if name not in ON_THE_WAY.values()]
 
 
 def test_no_detection_asks_nobody() -> None:

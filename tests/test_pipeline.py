@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image as PILImage
 
 from hearthwatch import pipeline as public
-from hearthwatch.enrichment.enrich import PIPELINE
+from hearthwatch.enrichment import PIPELINE
 from hearthwatch.errors import BadBox, InferenceFailed, InputError, WeightsMissing
 from hearthwatch.models import MODELS
 from hearthwatch.pipeline import (
@@ -75,6 +75,7 @@ def accounted(result: EnrichmentResult) -> set[str | None]:
         result.pose_results, result.threat_results, result.pet_classifications, distances(result),
         result.reid_embeddings, result.face_by_detection, result.plate_by_detection, result.vehicle_classifications,
         result.clothing_classifications,
+        result.demographics_results,
     ]  # fmt: skip
     return {*failed, *chain.from_iterable(found), *result.skipped, *result.nothing}
 
@@ -133,6 +134,7 @@ def findings(result: EnrichmentResult) -> int:
             result.reid_embeddings,
             result.face_by_detection,
             result.plate_by_detection,
+            result.demographics_results,
         )
     )
 
@@ -160,8 +162,8 @@ def test_full_when_every_model_that_was_asked_answered() -> None:
     tracked = track(here(), [detection("p"), detection("c", "car")])
     assert tracked.status is EnrichmentStatus.FULL
     assert tracked.successful_models == [
-        "depth_estimator", "face_detector", "fashion_clip", "license_plate_detector", "person_reid", "plate_ocr",
-        "pose_estimator", "threat_detector", "vehicle_classifier",
+        "demographics", "depth_estimator", "face_detector", "fashion_clip", "license_plate_detector", "person_reid",
+        "plate_ocr", "pose_estimator", "threat_detector", "vehicle_classifier",
     ]  # fmt: skip
     assert (tracked.failed_models, tracked.errors, tracked.success_rate) == ([], {}, 1.0)
     assert tracked.has_data
@@ -173,11 +175,11 @@ def test_partial_when_some_answered_and_some_failed() -> None:
     assert tracked.status is EnrichmentStatus.PARTIAL
     assert tracked.is_partial
     assert tracked.successful_models == [
-        "depth_estimator", "face_detector", "fashion_clip", "person_reid", "threat_detector",
+        "demographics", "depth_estimator", "face_detector", "fashion_clip", "person_reid", "threat_detector",
     ]  # fmt: skip
     assert tracked.failed_models == ["pose_estimator"]
     assert tracked.errors == {"pose_estimator": "it broke"}
-    assert tracked.success_rate == pytest.approx(5 / 6)
+    assert tracked.success_rate == pytest.approx(6 / 7)
     result = data_of(tracked)
     assert result.errors == ["pose_estimator: it broke"]
     assert result.structured_errors == [EnrichmentError("pose_estimator", "p", "internal", "it broke")]

@@ -12,8 +12,11 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-from hearthwatch.enrichment.enrich import PIPELINE, DetectionEnrichment, PictureEnrichment, enrich_picture
+from hearthwatch.enrichment.collected import PIPELINE, DetectionEnrichment, PictureEnrichment
+from hearthwatch.enrichment.enrich import enrich_picture
+from hearthwatch.enrichment.pace import Pace
 from hearthwatch.enrichment.runner import Runner
+from hearthwatch.enrichment.status import status_of
 from hearthwatch.errors import BadBox, HearthwatchError, ImageError, InputError, NotAnImage
 from hearthwatch.models import LicensePlateResult
 from hearthwatch.pipeline.results import (
@@ -21,7 +24,6 @@ from hearthwatch.pipeline.results import (
     DetectionInput,
     EnrichmentError,
     EnrichmentResult,
-    EnrichmentStatus,
     EnrichmentTrackingResult,
 )
 from hearthwatch.vision.boxes import clamp_box, parse_box
@@ -29,10 +31,11 @@ from hearthwatch.vision.decode import PictureLike, read_picture
 from hearthwatch.vision.picture import Picture
 
 Detections = Sequence[DetectionInput | Mapping[str, Any]]
-#: Models whose findings are filed as they are, and the fields of `EnrichmentResult` that have them by detection.
-_FILED = {
+#: The models whose findings are kept as they are, and the dictionary of `EnrichmentResult` that has them by detection.
+_BY_DETECTION: Mapping[str, str] = {
     "pose_estimator": "pose_results",
     "threat_detector": "threat_results",
+    "demographics": "demographics_results",
     "fashion_clip": "clothing_classifications",
     "pet_classifier": "pet_classifications",
     "vehicle_classifier": "vehicle_classifications",
@@ -49,6 +52,7 @@ class EnrichmentPipeline:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self._pace = Pace()
 
     async def enrich_batch(
         self, detections: Detections, images: Mapping[str | None, Picture | PictureLike], camera_id: str | None = None
@@ -77,7 +81,9 @@ class EnrichmentPipeline:
         result = EnrichmentResult()
         # In a thread: it reads files, and a PIL image may still have to be decoded.
         groups = await asyncio.to_thread(_group, subjects, images, result)
-        enriched = await asyncio.gather(*(enrich_picture(self._runner, pic, found) for pic, found in groups))
+        enriched = await asyncio.gather(
+            *(enrich_picture(self._runner, pic, found, pace=self._pace) for pic, found in groups)
+        )
         for part in enriched:
             _merge(result, part)
         result.processing_time_ms = (time.perf_counter() - started) * 1000
@@ -138,7 +144,7 @@ def _open(value: Picture | PictureLike) -> Picture | ImageError:
 def _merge(result: EnrichmentResult, part: PictureEnrichment) -> None:
     for key, detection in part.detections.items():
         found = detection.results
-        for model, name in _FILED.items():
+        for model, name in _BY_DETECTION.items():
             if model in found:
                 getattr(result, name)[key] = found[model]
         if "depth_estimator" in found:
@@ -187,12 +193,9 @@ def _track(result: EnrichmentResult, parts: Sequence[PictureEnrichment]) -> Enri
     answered = {model for part in parts for model in part.weights}
     succeeded = answered - failed.keys()
     lost = any(error.model == PIPELINE for error in result.structured_errors)
-    if answered:
-        status = EnrichmentStatus.PARTIAL if failed or lost else EnrichmentStatus.FULL
-    else:
-        status = EnrichmentStatus.FAILED if failed or lost else EnrichmentStatus.SKIPPED
+    late = any(part.late for part in parts)
     return EnrichmentTrackingResult(
-        status=status,
+        status=status_of(answered=bool(answered), failed=bool(failed) or lost, late=late),
         successful_models=sorted(succeeded),
         failed_models=sorted(failed),
         errors={model: str(error) for model, error in sorted(failed.items())},

@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
+from hearthwatch.enrichment.status import EnrichmentStatus
 from hearthwatch.errors import BadBox, InputError
 from hearthwatch.models import (
     ActionResult,
     ClothingClassificationResult,
+    DemographicsResult,
     FaceResult,
     LicensePlateResult,
     ObjectDistance,
@@ -23,15 +24,6 @@ from hearthwatch.models import (
     VehicleClassificationResult,
 )
 from hearthwatch.vision.boxes import Box, parse_box
-
-
-class EnrichmentStatus(StrEnum):
-    """How an enrichment went."""
-
-    FULL = "full"  #: every model that was asked answered
-    PARTIAL = "partial"  #: some answered, some failed
-    FAILED = "failed"  #: all failed
-    SKIPPED = "skipped"  #: none was asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +157,7 @@ class EnrichmentResult:
         faces: all that belong to a person.
         pose_results: by detection id; likewise `reid_embeddings`, `face_by_detection` and `plate_by_detection`.
         clothing_classifications: by detection id, for persons.
+        demographics_results: by detection id, of people whose face is visible; an estimate that raises no risk.
         pet_classifications: by detection id, for cats and dogs.
         vehicle_classifications: by detection id, also of what the network takes for no vehicle.
         action_results: by detection id, what suspicious people do in several frames; None where nobody was watched.
@@ -182,6 +175,7 @@ class EnrichmentResult:
     pose_results: dict[str, PoseResult] = field(default_factory=dict)
     threat_results: dict[str, ThreatResult] = field(default_factory=dict)
     clothing_classifications: dict[str, ClothingClassificationResult] = field(default_factory=dict)
+    demographics_results: dict[str, DemographicsResult] = field(default_factory=dict)
     pet_classifications: dict[str, PetClassificationResult] = field(default_factory=dict)
     vehicle_classifications: dict[str, VehicleClassificationResult] = field(default_factory=dict)
     action_results: dict[str, ActionResult] | None = None
