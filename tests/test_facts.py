@@ -13,6 +13,7 @@ from hearthwatch.models import (
     ENHANCED_CLOTHING_PROMPTS,
     ActionResult,
     ClothingClassificationResult,
+    DemographicsResult,
     FaceResult,
     LicensePlateResult,
     ObjectDistance,
@@ -24,6 +25,7 @@ from hearthwatch.pipeline import DepthAnalysisResult, EnrichmentError, Enrichmen
 from hearthwatch.prompt.facts import Fact, Importance, Scene, collect_facts, kind_of
 from hearthwatch.risk import assess
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
+from hearthwatch.vision.ages import AgeGroup
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.paint import Paint
 from hearthwatch.vision.posture import POSTURES
@@ -266,3 +268,18 @@ def test_facts_are_in_order_of_importance_and_never_leave_their_subject(
             f for f in alone.of(one.id) if f.kind != "weapon"
         ]
     assert scene.subjects("person", "vehicle", "animal", "object") == [one.id for one in detections]
+
+
+@pytest.mark.parametrize(
+    ("group", "gender", "value"),
+    [("senior", "female", "senior, female"), ("young_adult", None, "young adult"), (None, "male", "male")],
+)
+def test_an_age_and_a_gender_are_estimates_that_raise_no_risk(
+    group: AgeGroup | None, gender: str | None, value: str
+) -> None:
+    found = DemographicsResult("60-69" if group else None, group, 0.9 if group else None, gender, 0.8, {})
+    scene, without = facts_of(detection("p"), demographics_results={"p": found}), facts_of(detection("p"))
+    fact = only(scene, "demographics")
+    assert (fact.value, fact.subject, fact.importance) == (value, "p", Importance.CONTEXT)
+    assert fact.text == f"{value} by appearance (an estimate, which must not raise the risk)"
+    assert assess(scene) == assess(without)

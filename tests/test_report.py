@@ -22,7 +22,7 @@ from rich.console import Console
 from events import HOSTILE, armed_event, busy_event, embedding, hostile_event, make_event, person, pose
 from hearthwatch.analysis import Event
 from hearthwatch.errors import SettingsError
-from hearthwatch.models import ActionResult, Keypoint, PoseResult
+from hearthwatch.models import ActionResult, DemographicsResult, Keypoint, PoseResult
 from hearthwatch.pipeline import DetectionInput, EnrichmentError, EnrichmentResult, EnrichmentStatus
 from hearthwatch.report import event_to_json, print_event, render_html, report_to_json, write_reports
 from hearthwatch.report.html import POLICY
@@ -110,6 +110,16 @@ def test_an_action_is_a_finding_like_the_others() -> None:
     assert "action" not in second  # nobody was asked
     for said in (Page(render_html([event], [])).text, printed(event)):
         assert "person picking lock" in said
+
+
+def test_an_apparent_age_is_a_finding_that_says_what_it_is() -> None:
+    found = DemographicsResult("60-69", "senior", 0.7, "female", 0.9, {})
+    event = make_event([person("a", BOX), person("b", BOX)], EnrichmentResult(demographics_results={"a": found}))
+    first, second = (detection["enrichment"] for detection in event_to_json(event)["detections"])
+    assert first["demographics"] == found.to_wire()
+    assert "demographics" not in second
+    for said in (Page(render_html([event], [])).text, printed(event)):
+        assert "senior, female by appearance (an estimate, which must not raise the risk)" in said
 
 
 def test_a_box_is_x_y_width_height_with_one_decimal() -> None:

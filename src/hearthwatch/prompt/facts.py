@@ -13,6 +13,7 @@ from enum import IntEnum
 from hearthwatch.models import (
     ActionResult,
     ClothingClassificationResult,
+    DemographicsResult,
     LicensePlateResult,
     PetClassificationResult,
     PoseResult,
@@ -22,6 +23,9 @@ from hearthwatch.models.pet_classifier import UNKNOWN_BREED
 from hearthwatch.pipeline.results import DetectionInput, EnrichmentResult
 from hearthwatch.prompt.weapons import Weapon, weapons_of
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
+
+#: Said with every age and gender: no rule looks at them, and no reader should.
+NO_RISK = "an estimate, which must not raise the risk"
 
 
 class Importance(IntEnum):
@@ -40,8 +44,8 @@ class Fact:
     """One thing that is known.
 
     Attributes:
-        kind: `weapon`, `posture`, `alert`, `action`, `known`, `face`, `plate`, `presence`, `clothing`, `pet`,
-            `vehicle`, `distance`, `zone`, `dwell`, `absent`.
+        kind: `weapon`, `posture`, `alert`, `action`, `known`, `face`, `plate`, `presence`, `demographics`, `clothing`,
+            `pet`, `vehicle`, `distance`, `zone`, `dwell`, `absent`.
         value: the word that rules look at (`crouching`, `confirmed high`, `person` …).
         text: the fact for a reader.
         subject: the detection's id; None for the scene.
@@ -125,6 +129,8 @@ def _looked_at(known: EnrichmentResult, key: str) -> Iterator[Fact]:
     """What the models found at one detection, but for weapons and postures."""
     if face := known.face_by_detection.get(key):
         yield Fact("face", "visible", "face visible", key, face.confidence, Importance.IDENTITY)
+    if appearance := known.demographics_results.get(key):
+        yield _demographics(appearance, key)
     if plate := known.plate_by_detection.get(key):
         yield _plate(plate, key)
     if clothing := known.clothing_classifications.get(key):
@@ -138,6 +144,12 @@ def _looked_at(known: EnrichmentResult, key: str) -> Iterator[Fact]:
     if known.depth_analysis and (distance := known.depth_analysis.distances.get(key)):
         text = f"{distance.proximity_label} in this picture"
         yield Fact("distance", distance.proximity_label, text, key, None, Importance.CONTEXT)
+
+
+def _demographics(found: DemographicsResult, key: str) -> Fact:
+    words = [word for word in (found.age_group, found.gender) if word is not None]
+    value = ", ".join(word.replace("_", " ") for word in words) or "unknown"
+    return Fact("demographics", value, f"{value} by appearance ({NO_RISK})", key, found.confidence, Importance.CONTEXT)
 
 
 def _plate(plate: LicensePlateResult, key: str) -> Fact:

@@ -8,6 +8,7 @@ from hearthwatch.analysis import Event
 from hearthwatch.models import (
     ActionResult,
     ClothingClassificationResult,
+    DemographicsResult,
     FaceResult,
     LicensePlateResult,
     ObjectDistance,
@@ -26,6 +27,7 @@ ASKED_FOR = {
     "threat": ("threat_detector",),
     "pose": ("pose_estimator",),
     "face": ("face_detector",),
+    "demographics": ("demographics",),
     "license_plate": ("license_plate_detector", "plate_ocr"),
     "reid": ("person_reid",),
     "clothing": ("fashion_clip",),
@@ -50,6 +52,7 @@ class Answers:
     threat: ThreatResult | None = None
     pose: PoseResult | None = None
     face: FaceResult | None = None
+    demographics: DemographicsResult | None = None
     license_plate: LicensePlateResult | None = None
     reid: ReIDResult | None = None
     clothing: ClothingClassificationResult | None = None
@@ -72,6 +75,7 @@ def answers_of(event: Event, detection: DetectionInput) -> Answers:
         threat=threat if threat is not None and threat.has_threat else None,
         pose=data.pose_results.get(key),
         face=data.face_by_detection.get(key),
+        demographics=data.demographics_results.get(key),
         license_plate=data.plate_by_detection.get(key),
         reid=data.reid_embeddings.get(key),
         clothing=data.clothing_classifications.get(key),

@@ -12,7 +12,7 @@ from hearthwatch.report.palette import color_kind
 from hearthwatch.report.text import join, model_title, words
 from hearthwatch.vision.boxes import Box
 
-_LABELS = {"known": "Known as", "dwell": "In view"}
+_LABELS = {"known": "Known as", "dwell": "In view", "demographics": "Appears to be"}
 _IN_VAIN = {
     "threat": "No weapon seen.",
     "pose": "No skeleton found.",
