@@ -64,6 +64,10 @@ def problem_of(answer: Any, status: int, code: str) -> dict[str, Any]:
     return body
 
 
+#: Without them their models have nothing to compare with.
+TEXT_TOWERS = {"fashion_clip": "fashion_clip_text", "action_recognizer": "action_text"}
+
+
 def text_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
@@ -131,7 +135,8 @@ def serve(
     (service,) = without(assign([get_service(name)], homes or {}), switched_off)
     engine = engine or NumbersEngine()
     names = models_of([service])
-    write_networks(folder, names if with_weights is None else with_weights)
+    needed_too = [TEXT_TOWERS[model] for model in names if model in TEXT_TOWERS]
+    write_networks(folder, [*names, *needed_too] if with_weights is None else with_weights)
     hosting = HostingMetrics()
     manager = OnDemandModelManager(budget_mb, "cpu", observer=hosting)
     made = LocalRunner(
@@ -149,8 +154,10 @@ def serve(
 
 def as_text(value: Any) -> Any:
     """A field as a form or a query has it."""
-    if value is BASELINE:
+    if value is BASELINE or isinstance(value, dict) or (isinstance(value, list) and isinstance(value[0], dict)):
         return orjson.dumps(value).decode()
+    if isinstance(value, bool):
+        return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, list) and isinstance(value[0], (int, float)) else value
 
 
@@ -161,6 +168,12 @@ def ask_every_way(served: Served, path: str, row: dict[str, Any], data: bytes, *
     if row.get("pictureless"):
         parts = [(name, (None, text)) for name, value in texts.items() for text in value]
         return [served.client.post(path, json=fields), served.client.post(path, files=parts)]
+    if row.get("frames"):
+        files = [("frames", ("a.png", data)), ("frames", ("b.png", data))]
+        return [
+            served.client.post(path, json={"frames": [text_of(data)] * 2, **fields}),
+            served.client.post(path, files=files, data=texts),
+        ]
     if row.get("many"):
         files = [("files", ("a.png", data)), ("files", ("b.png", data))]
         return [

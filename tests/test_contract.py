@@ -77,6 +77,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "share": lambda v: 0 <= v <= 1,
     "xywh": lambda v: set(v) == {"x", "y", "width", "height"} and all(math.isfinite(n) for n in v.values()),
     "list": lambda v: isinstance(v, list),
+    "dict": lambda v: isinstance(v, dict),
     "any": lambda _: True,
 }
 
@@ -317,12 +318,15 @@ class TestRefusals:
 class TestModelsThatCannotAnswer:
     def test_missing_weights_name_the_command_and_no_time_to_wait(self, tmp_path: Path) -> None:
         with serve(tmp_path, with_weights=()) as served:
-            for route in served.service.routes:
+            for route in (route for route in served.service.routes if route.model):
                 answer = served.ask(route.path)
                 body = problem_of(answer, 503, "weights_missing")
                 assert body["model"] == route.model
                 assert "retry-after" not in answer.headers
                 assert str(tmp_path) in body["detail"]
+            everything = served.ask("/enrich", detection_type="person").json()
+            assert (everything["status"], everything["weights"]) == ("skipped", None)
+            assert everything["skipped"]["threat_detector"] == "no weights installed"
             rows = {row["name"]: row for row in served.client.get("/models").json()["models"]}
             assert {row["state"] for row in rows.values()} == {"missing_weights"}
             assert rows["pose_estimator"]["remedy"]

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hearthwatch.errors import UnknownDetectionType
 from hearthwatch.hosting.triggers import FACE, SUSPICIOUS
 from hearthwatch.models import MODELS
 from hearthwatch.selection import (
     ANIMAL_CLASSES,
+    DETECTION_TYPES,
     FOLLOW_UPS,
     VEHICLE_CLASSES,
+    class_of,
     get_models_for_detection_type,
     models_beside,
 )
@@ -108,3 +111,23 @@ def test_every_selected_model_that_exists_names_the_class_in_its_spec() -> None:
         for name in get_models_for_detection_type(kind) + models_beside(kind):
             if name in specs:
                 assert kind in specs[name].triggers
+
+
+@pytest.mark.parametrize("kind", DETECTION_TYPES)
+def test_every_detection_type_has_the_models_of_a_class(kind: str) -> None:
+    assert get_models_for_detection_type(class_of(kind)) == get_models_for_detection_type(class_of(kind.upper())) != []
+
+
+def test_a_general_word_means_what_all_or_most_of_its_classes_mean() -> None:
+    assert get_models_for_detection_type(class_of("vehicle")) == VEHICLE
+    assert get_models_for_detection_type(class_of("animal")) == PET
+    assert set(DETECTION_TYPES) == {*DOCUMENTED, "vehicle", "animal"}
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_other_word_is_no_detection_type(name: str) -> None:
+    if name.lower() not in DETECTION_TYPES:
+        with pytest.raises(UnknownDetectionType, match="person, vehicle, animal, car") as raised:
+            class_of(name)
+        assert len(str(raised.value)) < 700

@@ -58,12 +58,16 @@ def loaded(client: httpx.Client) -> dict[str, bool]:
 def test_every_route_answers_and_health_follows(service: Service, models: Path, cache: Path) -> None:
     with server_process(models, cache, (service.name,)) as served, served.client(service.name) as client:
         assert not any(loaded(client).values())
-        for route in service.routes:
+        for route in (route for route in service.routes if route.model and not route.kind.many):
             answer = client.post(route.path, content=PICTURE, headers=RAW)
             assert answer.status_code == 200, answer.text
             assert loaded(client).get(route.model, True) is True
+        told = client.post("/enrich", files={"file": PICTURE}, data={"detection_type": "dog"}).json()
+        assert (told["status"], told["models_loaded"]) == ("full", ["pet_classifier", "depth_estimator"])
         rows = [row for row in client.get("/models").json()["models"] if row["loads"]]
-        assert {row["name"] for row in rows} >= {route.model for route in service.routes}
+        assert {row["name"] for row in rows} >= {
+            route.model for route in service.routes if route.model and not route.kind.many
+        }
         assert {row["state"] for row in rows} <= {"ready", "degraded"}
         assert all(row["measured_mb"] > 0 for row in rows)
         told = client.get("/metrics").text

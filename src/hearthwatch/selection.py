@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from hearthwatch.errors import UnknownDetectionType
+
 VEHICLE_CLASSES = ("car", "truck", "bus", "motorcycle", "bicycle")
 ANIMAL_CLASSES = ("cat", "dog", "bird")
+
+#: Words for several classes, and one of them: its models are theirs.
+GENERAL_TYPES: Mapping[str, str] = MappingProxyType({"vehicle": "car", "animal": "dog"})
+#: What `/enrich` can be told that something is.
+DETECTION_TYPES = ("person", *GENERAL_TYPES, *VEHICLE_CLASSES, *ANIMAL_CLASSES)
 
 _VEHICLE_MODELS = ("vehicle_classifier", "depth_estimator")
 _DOCUMENTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -50,6 +57,22 @@ def get_models_for_detection_type(
     if kind == "person" and is_suspicious and has_multiple_frames:
         models.append("action_recognizer")
     return models
+
+
+def class_of(detection_type: str) -> str:
+    """The class whose models a detection type gets: itself, or one of those that the word means.
+
+    Args:
+        detection_type: one of `DETECTION_TYPES`, without regard to case.
+
+    Raises:
+        UnknownDetectionType: it is none; the message lists them.
+    """
+    kind = detection_type.lower()
+    if kind not in DETECTION_TYPES:
+        known = ", ".join(DETECTION_TYPES)
+        raise UnknownDetectionType(f"there is no detection type {detection_type[:100]!r}; the types are {known}")
+    return GENERAL_TYPES.get(kind, kind)
 
 
 def models_beside(detection_type: str) -> list[str]:

@@ -28,6 +28,8 @@ class Kind(StrEnum):
     DISTANCE = "distance"  #: one picture to how far a thing in it is
     FACE = "face"  #: one picture, or a person in it, to what a model says of the face
     FRAMES = "frames"  #: several pictures in the order of time to one answer
+    ENRICH = "enrich"  #: one detection of a picture to everything that the service's models know about it
+    ENRICH_BATCH = "enrich_batch"  #: several detections of one picture, a row each
 
     @property
     def many(self) -> bool:
@@ -38,6 +40,11 @@ class Kind(StrEnum):
     def pictureless(self) -> bool:
         """Whether it takes no picture at all."""
         return self is Kind.EMBED_TEXT
+
+    @property
+    def with_frames(self) -> bool:
+        """Whether further pictures may come beside the one that is asked about."""
+        return self in {Kind.ENRICH, Kind.ENRICH_BATCH}
 
 
 class Loading(StrEnum):
@@ -61,7 +68,7 @@ class Route:
 
     Attributes:
         path: of a POST.
-        model: canonical name of the model that answers.
+        model: canonical name of the model that answers; empty where all of the service's may.
         summary: one line for people.
         fields: what it takes beside the picture, by the names of `serving.fields`.
         kind: what stands behind it.
@@ -134,7 +141,7 @@ class Service:
     def models(self) -> tuple[str, ...]:
         """The models behind its routes, each once, in the order of the page; those that are asked beside come last."""
         beside = (model for route in self.routes for model in route.beside)
-        return tuple(dict.fromkeys((*(route.model for route in self.routes), *beside)))
+        return tuple(dict.fromkeys((*(route.model for route in self.routes if route.model), *beside)))
 
     @property
     def reported(self) -> tuple[str, ...]:
@@ -169,6 +176,21 @@ _THREAT = Route("/threat-detect", "threat_detector", "Weapons and other dangerou
 _REID = Route("/person-reid", "person_reid", "512 numbers that tell a person's appearance", ("bbox",))
 _PET = Route("/pet-classify", "pet_classifier", "Cat or dog", ("bbox",))
 _DEPTH = Route("/depth-estimate", "depth_estimator", "How near each part of the picture is", ("bbox",))
+#: Everything about one detection, and about several of one picture: on each service for its own models.
+ENRICH = Route(
+    "/enrich",
+    "",
+    "Everything about one detection in one call",
+    ("detection_type", "bbox", "face_visible", "face_bbox", "suspicious_score", "options"),
+    Kind.ENRICH,
+)
+ENRICH_BATCH = Route(
+    "/enrich/batch",
+    "",
+    "The same about several detections of one picture, a row each",
+    ("detections", "options"),
+    Kind.ENRICH_BATCH,
+)
 
 LIGHT = Service(
     name="light",
@@ -177,7 +199,7 @@ LIGHT = Service(
     port=8096,
     budget_mb=1200,
     loading=Loading.ON_DEMAND,
-    routes=(_POSE, _THREAT, _REID, _PET, _DEPTH),
+    routes=(_POSE, _THREAT, _REID, _PET, _DEPTH, ENRICH, ENRICH_BATCH),
     metrics=MetricNames(
         "enrichment_light_inference_requests_total",
         "enrichment_light_inference_latency_seconds",
@@ -195,8 +217,11 @@ HEAVY = Service(
     budget_mb=6800,
     loading=Loading.ON_DEMAND,
     routes=(
+        ENRICH,
+        ENRICH_BATCH,
         Route("/vehicle-classify", "vehicle_classifier", "Which kind of vehicle, and its colour", ("bbox",)),
         _PET,
+        Route("/clothing-classify", "fashion_clip", "What a person wears and carries", ("bbox",)),
         _POSE,
         _DEPTH,
         _THREAT,
@@ -215,6 +240,14 @@ HEAVY = Service(
             "How far a thing is, or the whole picture",
             ("bbox", "method", "calibration"),
             Kind.DISTANCE,
+        ),
+        Route(
+            "/action-classify",
+            "action_recognizer",
+            "What somebody does over some moments",
+            ("labels", "bbox"),
+            Kind.FRAMES,
+            optional=("labels",),
         ),
     ),
     metrics=MetricNames("enrichment_inference_requests_total", "enrichment_inference_latency_seconds"),

@@ -78,7 +78,7 @@ def say_how_to_ask(console: Console, listening: Listening, picture: Path, option
     data = shlex.quote(f"@{picture}")
     absent = _without(options)
     for service in listening.services:
-        route = next((route for route in service.routes if route.model not in absent), None)
+        route = next((route for route in service.routes if route.model and route.model not in absent), None)
         if route is None:
             say(console, f"  {service.name} has no weights yet")
             continue

@@ -115,6 +115,11 @@ class LocalRunner:
         return model in self._models
 
     @property
+    def switched_off(self) -> frozenset[str]:
+        """The models that the settings of this installation remove."""
+        return frozenset(self._options.switched_off)
+
+    @property
     def offered(self) -> tuple[str, ...]:
         """The models, in the order in which they were given."""
         return tuple(self._models)

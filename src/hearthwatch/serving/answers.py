@@ -21,6 +21,7 @@ from hearthwatch.serving.embeddings import (
     embed_text_answer,
     similarity_answer,
 )
+from hearthwatch.serving.enrich import enrich_answer, enrich_batch_answer
 from hearthwatch.serving.faces import face_answer
 from hearthwatch.serving.frames import frames_answer
 from hearthwatch.vision.calibration import DepthCalibration
@@ -121,4 +122,6 @@ _KINDS: Mapping[Kind, Callable[[Desk, Route], Any]] = {
     Kind.DISTANCE: distance_answer,
     Kind.FACE: face_answer,
     Kind.FRAMES: frames_answer,
+    Kind.ENRICH: enrich_answer,
+    Kind.ENRICH_BATCH: enrich_batch_answer,
 }

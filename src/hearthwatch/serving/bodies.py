@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -31,6 +31,8 @@ FORM = "multipart/form-data"
 RAW = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif", "image/jpg")
 #: Names of the picture in JSON, the first that is there counts.
 PICTURE_KEYS = ("image", "image_base64")
+#: Names of the pictures beside it, in JSON and in a form.
+FRAME_KEYS = ("frames", "frames_buffer")
 #: Above it, text is parsed off the event loop: 1 MiB of JSON with base64 takes about a millisecond.
 _LARGE_BODY = 1 << 20
 _DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.IGNORECASE)
@@ -71,10 +73,12 @@ class Body:
     Attributes:
         pictures: encoded, each with its file name where one was given; an error stands for one that is no base64.
         fields: the other values, as JSON has them or as text of a form or query.
+        frames: further pictures in the order of time; an error stands for one that is no base64 or too large.
     """
 
     pictures: list[tuple[str | None, bytes | InputError]] = field(default_factory=list)
     fields: Mapping[str, Any] = field(default_factory=dict)
+    frames: list[bytes | InputError] = field(default_factory=list)
 
 
 async def read_body(
@@ -86,6 +90,7 @@ async def read_body(
     several: Several | None = None,
     none: bool = False,
     raw: bool = True,
+    frames: bool = False,
 ) -> Body:
     """Read a request.
 
@@ -97,6 +102,7 @@ async def read_body(
         several: how the route calls its pictures where it takes several; None where it takes one (`image`, `file`).
         none: the route takes no picture.
         raw: whether a picture may be the body itself; not where a field has a form that a query cannot have.
+        frames: whether further pictures may come beside the one.
 
     Raises:
         Refused: too large, or of a media type that the route does not take.
@@ -116,7 +122,7 @@ async def read_body(
     try:
         async with asyncio.timeout_at(deadline):
             if kind == FORM:
-                return _joined(await _read_form(request, limits, take, several, none=none), beside)
+                return _joined(await _read_form(request, limits, take, several, none=none, frames=frames), beside)
             data = b"".join([chunk async for chunk in _chunks(request, limits, take)])
     except TimeoutError as error:
         raise DeadlineExceeded("the request did not arrive before its deadline") from error
@@ -124,8 +130,8 @@ async def read_body(
         limits.picture.check_bytes(len(data))
         return Body([(None, data)], beside)
     if len(data) > _LARGE_BODY:
-        return _joined(await asyncio.to_thread(_from_json, data, limits, several, none=none), beside)
-    return _joined(_from_json(data, limits, several, none=none), beside)
+        return _joined(await asyncio.to_thread(_from_json, data, limits, several, none=none, frames=frames), beside)
+    return _joined(_from_json(data, limits, several, none=none, frames=frames), beside)
 
 
 def _joined(body: Body, beside: Mapping[str, Any]) -> Body:
@@ -136,7 +142,7 @@ def _joined(body: Body, beside: Mapping[str, Any]) -> Body:
     """
     if twice := [name for name in beside if body.fields.get(name) is not None]:
         raise InputError(f"{', '.join(twice)}: said in the query and in the body; say it once")
-    return Body(body.pictures, {**body.fields, **beside}) if beside else body
+    return replace(body, fields={**body.fields, **beside}) if beside else body
 
 
 async def _chunks(request: Request, limits: RequestLimits, take: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
@@ -165,13 +171,20 @@ class _Parser(MultiPartParser):
 
 
 async def _read_form(
-    request: Request, limits: RequestLimits, take: Callable[[int], None], several: Several | None, *, none: bool
+    request: Request,
+    limits: RequestLimits,
+    take: Callable[[int], None],
+    several: Several | None,
+    *,
+    none: bool,
+    frames: bool,
 ) -> Body:
     most = several.most(limits) if several else limits.max_pictures
     parser = _Parser(
         request.headers,
         _chunks(request, limits, take),
-        max_files=most + 1,
+        # Somewhat more frames than may be sent beside a picture, so that the refusal can say how many came.
+        max_files=most + 1 + (2 * limits.max_frames if frames else 0),
         max_fields=_MAX_FORM_FIELDS,
         max_part_size=limits.max_bytes,
     )
@@ -180,11 +193,16 @@ async def _read_form(
     except MultiPartException as error:
         if several and "Too many files" in error.message:
             raise too_many(f"more than {most + 1}", several, limits) from error
+        if frames and "Too many files" in error.message:
+            raise too_many(f"more than {2 * limits.max_frames}", FRAMES, limits) from error
         raise InputError(f"the form cannot be read: {error.message}") from error
     except (KeyError, UnicodeDecodeError) as error:
         raise InputError("the form cannot be read: it has no boundary, or a name that is no text") from error
     try:
-        return Body([], _from_text(form)) if none else await _from_form(form, limits, several)
+        if none:
+            return Body([], _from_text(form))
+        body = await _from_form(form, limits, several)
+        return replace(body, frames=await _frames_of_form(form, limits)) if frames else body
     finally:
         await form.close()
 
@@ -233,7 +251,7 @@ def _json_field(name: str, text: str) -> Any:
         raise InputError(f"the field {name!r} of the form is not JSON: {error}") from error
 
 
-def _from_json(data: bytes, limits: RequestLimits, several: Several | None, *, none: bool) -> Body:
+def _from_json(data: bytes, limits: RequestLimits, several: Several | None, *, none: bool, frames: bool) -> Body:
     try:
         content = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -243,12 +261,48 @@ def _from_json(data: bytes, limits: RequestLimits, several: Several | None, *, n
     if none:
         return Body([], content)
     if several is None:
-        return Body([(None, _picture(content, limits))], content)
+        beside = _frames(content, limits) if frames else []
+        return Body([(None, _picture(content, limits))], content, beside)
     images = content.get(several.key)
     if not isinstance(images, list) or not images:
         raise InputError(f"no {several.what}: send {several.key}, a list of base64 texts")
     _check_count(len(images), several, limits)
     return Body([(None, _each(text, limits)) for text in images], content)
+
+
+def _frames(content: Mapping[str, Any], limits: RequestLimits) -> list[bytes | InputError]:
+    key = _frame_key([key for key in FRAME_KEYS if content.get(key) is not None])
+    if key is None:
+        return []
+    texts = content[key]
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{key} is JSON of another type; a list of base64 texts is expected")
+    _check_count(len(texts), FRAMES, limits)
+    return [_each(text, limits) for text in texts]
+
+
+async def _frames_of_form(form: FormData, limits: RequestLimits) -> list[bytes | InputError]:
+    """Files or base64 texts, under a repeated key."""
+    key = _frame_key([key for key in FRAME_KEYS if key in form])
+    if key is None:
+        return []
+    parts = form.getlist(key)
+    _check_count(len(parts), FRAMES, limits)
+    frames: list[bytes | InputError] = []
+    for part in parts:
+        try:
+            if isinstance(part, UploadFile):
+                limits.picture.check_bytes(part.size or 0)
+            frames.append(await part.read() if isinstance(part, UploadFile) else from_base64(part, limits.picture))
+        except InputError as error:
+            frames.append(error)
+    return frames
+
+
+def _frame_key(given: list[str]) -> str | None:
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} are two names of the same; say it once")
+    return given[0] if given else None
 
 
 def _picture(content: Mapping[str, Any], limits: RequestLimits) -> bytes:

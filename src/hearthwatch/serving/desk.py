@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from hearthwatch.enrichment.pace import Pace
 from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome
 from hearthwatch.enrichment.texts import TextEmbeddings
 from hearthwatch.errors import DeadlineExceeded, Draining, HearthwatchError, InputError
@@ -55,6 +56,7 @@ class Desk:
         limits: of its requests.
         intake: what the process holds of them at the same time.
         texts: embeddings of texts, kept for all services of the process; None where nobody reads any.
+        pace: what its models take, for deadlines that are too short for all of them.
     """
 
     service: Service
@@ -64,6 +66,7 @@ class Desk:
     limits: RequestLimits = field(default_factory=RequestLimits)
     intake: Intake = field(default_factory=Intake)
     texts: TextEmbeddings | None = None
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +100,11 @@ def endpoint(
         except (ClientGone, ClientDisconnect):
             response = Response(status_code=CLIENT_GONE)
         except (HearthwatchError, ValidationError) as error:
-            response = problem(error, model=route.model)
+            response = problem(error, model=route.model or None)
         except Exception as error:  # noqa: BLE001 - one request fails, with the reason in the log and not on the wire
             _log.exception("failed service=%s path=%s request=%s", desk.service.name, route.path,
                            exchange().request_id)  # fmt: skip
-            response = problem(error, model=route.model)
+            response = problem(error, model=route.model or None)
         success = response.status_code < 400
         desk.metrics.answered(
             route.name, time.perf_counter() - started, success=success, stages_ms=exchange().stages_ms
@@ -179,6 +182,7 @@ async def _read(request: Request, route: Route, limits: RequestLimits, take: Cal
         several=None if not route.kind.many else FRAMES if route.kind is Kind.FRAMES else BATCH,
         none=route.kind.pictureless,
         raw=takes_raw(route),
+        frames=route.kind.with_frames,
     )
     return Asked(body, fields_model(route).model_validate(dict(body.fields)), now + seconds)
 

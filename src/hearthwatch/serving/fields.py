@@ -25,6 +25,7 @@ from pydantic import (
 from hearthwatch.errors import BadBox, BadCalibration
 from hearthwatch.models.depth_estimator import Method
 from hearthwatch.models.yolo26 import DEFAULT_CLASSES, DEFAULT_CONFIDENCE
+from hearthwatch.selection import DETECTION_TYPES
 from hearthwatch.services import Route
 from hearthwatch.vision.boxes import Box, parse_box
 from hearthwatch.vision.calibration import DepthCalibration, calibration_from
@@ -64,8 +65,18 @@ MAX_CLASSES = 1000
 MAX_TEXT = 10_000
 #: Texts and labels where nobody sets another limit; what is checked is `RequestLimits`, which names both numbers.
 USUAL_TEXTS = 100
+#: Detections of one picture, likewise.
+USUAL_DETECTIONS = 100
 #: Far above the numbers of any embedding.
 MAX_EMBEDDING = 65_536
+_BBOX = (
+    "The detection that is meant, in pixels of the picture sent: [x1, y1, x2, y2], or an object with x1, y1, x2, y2 or "
+    "x, y, width, height. In a form or a query: x1,y1,x2,y2. Absent: the whole picture."
+)
+_TYPE = f"What it is: {', '.join(DETECTION_TYPES)}. It says which models are asked."
+_FACE_VISIBLE = "Whether a face is to be seen: asks for apparent age and gender."
+_FACE_BBOX = "Where the face is, in the forms of bbox. Absent: where the head's joints or a face detector say."
+_SUSPICIOUS = "0 to 100; above 50 it is suspicious, and frames are asked for the action."
 
 
 def _box(value: Any) -> Box | None:
@@ -127,7 +138,46 @@ _Listed = {"minItems": 1, "maxItems": USUAL_TEXTS}
 Texts = Annotated[list[Text], Field(min_length=1, json_schema_extra=dict(_Listed))]
 Number = Annotated[float, BeforeValidator(_no_switch), Field(allow_inf_nan=False, strict=True)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
+Score = Annotated[float, BeforeValidator(_no_switch), Field(ge=0.0, le=100.0, allow_inf_nan=False)]
 Embedding = Annotated[list[Number], AfterValidator(_with_direction), Field(min_length=2, max_length=MAX_EMBEDDING)]
+
+
+class EnrichOptions(BaseModel):
+    """What can be chosen about the answer of `/enrich`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    depth_map: Annotated[bool, BeforeValidator(_switch)] = Field(
+        default=False, description="Whether the depth part has the map of the whole picture as well."
+    )
+    labels: list[Annotated[str, Field(max_length=MAX_TEXT)]] = Field(
+        default=[],
+        description="Actions to choose from, up to 100; empty: the documented ones.",
+        json_schema_extra={"maxItems": USUAL_TEXTS},
+    )
+    distance_method: Method = Field(
+        default="center", description="Which depth of the box is its distance: of its middle, mean, median or nearest."
+    )
+
+
+class EnrichDetection(BaseModel):
+    """One detection of `/enrich/batch`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str | int | None = Field(default=None, description="Names its row; absent: its place in the list, from 0.")
+    detection_type: Name = Field(description=_TYPE)
+    bbox: BoxField = Field(default=None, description=_BBOX)
+    face_visible: Switch = Field(default=False, description=_FACE_VISIBLE)
+    face_bbox: BoxField = Field(default=None, description=_FACE_BBOX)
+    suspicious_score: Score = Field(default=0.0, description=_SUSPICIOUS)
+
+
+Options = Annotated[
+    EnrichOptions | None, WithJsonSchema({"anyOf": [EnrichOptions.model_json_schema(), {"type": "null"}]})
+]
+_ROWS_SCHEMA = {"type": "array", "items": EnrichDetection.model_json_schema(), "maxItems": USUAL_DETECTIONS}
+Rows = Annotated[list[EnrichDetection], WithJsonSchema(_ROWS_SCHEMA)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +204,7 @@ FIELDS: Mapping[str, InputField] = MappingProxyType(
         "bbox": InputField(
             BoxField,
             None,
-            "The detection that is meant, in pixels of the picture sent: [x1, y1, x2, y2], or an object with x1, y1, "
-            "x2, y2 or x, y, width, height. In a form or a query: x1,y1,x2,y2. Absent: the whole picture.",
-            [4.0, 4.0, 28.0, 28.0],
-        ),
-        "face_bbox": InputField(
-            BoxField,
-            None,
-            "The face, in the same forms. Absent: it is looked for, in the box where one is sent.",
+            _BBOX,
             [4.0, 4.0, 28.0, 28.0],
         ),
         "method": InputField(
@@ -204,6 +247,23 @@ FIELDS: Mapping[str, InputField] = MappingProxyType(
         "texts": InputField(
             Texts, ..., "Descriptions, up to 100.", ["a person with a box", "an empty porch"], form="many"
         ),
+        "detection_type": InputField(Name, ..., _TYPE, "person"),
+        "face_visible": InputField(Switch, False, _FACE_VISIBLE, False),
+        "face_bbox": InputField(BoxField, None, _FACE_BBOX, [4.0, 4.0, 28.0, 28.0]),
+        "suspicious_score": InputField(Score, 0.0, _SUSPICIOUS, 20.0),
+        "options": InputField(
+            Options, None, "depth_map, labels, distance_method. In a form: JSON.", {"distance_method": "median"}, "json"
+        ),
+        "detections": InputField(
+            Rows,
+            ...,
+            "Up to 100 detections of the picture. In a form: JSON.",
+            [
+                {"id": "a", "detection_type": "person", "bbox": [4.0, 4.0, 28.0, 28.0]},
+                {"id": "b", "detection_type": "dog", "bbox": {"x": 2.0, "y": 2.0, "width": 12.0, "height": 12.0}},
+            ],
+            "json",
+        ),
         "baseline_embedding": InputField(
             Embedding,
             ...,
@@ -237,7 +297,7 @@ def fields_model(route: Route) -> type[RequestFields]:
 def takes_raw(route: Route) -> bool:
     """Whether a picture may be the body itself, with the other fields in the query."""
     structured = any(FIELDS[name].form == "json" and FIELDS[name].default is ... for name in route.fields)
-    return not (route.kind.many or route.kind.pictureless or structured)
+    return not (route.kind.many or route.kind.pictureless or route.kind.with_frames or structured)
 
 
 def class_name(route: Route) -> str:

@@ -19,9 +19,10 @@ class RequestLimits:
         max_bytes: of the whole request.
         max_pixels: of all its pictures together.
         max_pictures: of a batch.
-        max_frames: of one question about several moments.
         max_texts: of one question.
         max_labels: likewise.
+        max_frames: pictures in the order of time.
+        max_detections: of one picture.
         timeout_s: for a request that states no deadline, reading its body included.
     """
 
@@ -32,6 +33,7 @@ class RequestLimits:
     max_frames: int = 64
     max_texts: int = 100
     max_labels: int = 100
+    max_detections: int = 100
     timeout_s: float = 120.0
 
 

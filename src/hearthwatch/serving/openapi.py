@@ -16,7 +16,7 @@ from hearthwatch.artifacts.description import WeightsOrigin
 from hearthwatch.models import get_model
 from hearthwatch.services import Kind, Route
 from hearthwatch.serving import schemas
-from hearthwatch.serving.bodies import BATCH, FORM, FRAMES, JSON, PICTURE_KEYS, RAW
+from hearthwatch.serving.bodies import BATCH, FORM, FRAME_KEYS, FRAMES, JSON, PICTURE_KEYS, RAW
 from hearthwatch.serving.fields import FIELDS, class_name, fields_model, takes_raw
 from hearthwatch.serving.limits import RequestLimits
 
@@ -25,6 +25,12 @@ _BASE64 = {
     "type": "string",
     "format": "byte",
     "description": "The picture as standard base64; a data: prefix is allowed.",
+}
+MAX_FRAMES = RequestLimits().max_frames
+_FRAMES = {
+    "anyOf": [{"type": "array", "items": _BASE64, "maxItems": MAX_FRAMES}, {"type": "null"}],
+    "description": f"Up to {MAX_FRAMES} further pictures of the camera in the order of time, for the action of "
+    "suspicious people; under one of the two names.",
 }
 #: Statuses beside 200 that a route with a picture may answer, and when.
 ERRORS: Mapping[int, str] = {
@@ -123,20 +129,22 @@ def _request_body(route: Route) -> dict[str, Any]:
     elif not route.kind.pictureless:
         picture = dict.fromkeys(PICTURE_KEYS, _BASE64)
         form, shown = {"file": _BINARY}, {"image": example_picture()}
+    frames = FRAME_KEYS if route.kind.with_frames else ()
     # What may stand in the query as well cannot be asked of the body.
     in_query = {name for name in fields if _may_stand_in_query(route, name)}
     required = [name for name in document.get("required", []) if name not in in_query]
     schema: dict[str, Any] = {
         "title": f"{class_name(route)}Request",
         "type": "object",
-        "properties": {**picture, **fields},
+        "properties": {**picture, **fields, **dict.fromkeys(frames, _FRAMES)},
         "required": ([several.key] if route.kind.many else []) + required,
     }
     if not (route.kind.many or route.kind.pictureless):
         schema["anyOf"] = [{"required": [key]} for key in PICTURE_KEYS]
     content: dict[str, Any] = {JSON: {"schema": schema, "example": {**shown, **example}}}
     texts = {name: _as_text(name, value) for name, value in fields.items()}
-    form_schema = {"type": "object", "properties": {**form, **texts}, "required": [*form, *required]}
+    files = {key: {"type": "array", "items": _BINARY, "maxItems": MAX_FRAMES} for key in frames}
+    form_schema = {"type": "object", "properties": {**form, **texts, **files}, "required": [*form, *required]}
     content[FORM] = {"schema": form_schema}
     if takes_raw(route):
         content |= {kind: {"schema": _BINARY} for kind in RAW[:5]}

@@ -13,6 +13,9 @@ from hearthwatch.models.clip import CLIPAnswer, InSpace, SpaceMetadata
 from hearthwatch.models.demographics import DemographicsAnswer
 from hearthwatch.models.depth_estimator import DistanceAnswer
 from hearthwatch.models.yolo26 import DetectionsAnswer
+from hearthwatch.serving.enrich_schemas import EnrichBatchResponse as EnrichBatchResponse
+from hearthwatch.serving.enrich_schemas import EnrichRequest as EnrichRequest
+from hearthwatch.serving.enrich_schemas import EnrichResponse as EnrichResponse
 from hearthwatch.serving.fields import USUAL_TEXTS, BoxField, Embedding, Switch, Text, Texts
 from hearthwatch.vision.faces import Source
 

@@ -1,0 +1,116 @@
+"""The parts of `/enrich`: each model's answer under the name that the documents give it.
+
+A part is the answer of the model's own route, with the keys that formatters of prompts read. A model that appears needs
+no more than its row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from hearthwatch.enrichment.collected import DetectionEnrichment, PictureEnrichment
+from hearthwatch.errors import UnknownModel
+from hearthwatch.models import get_picture_model
+from hearthwatch.models.depth_estimator import DepthResult, Method
+
+Json = dict[str, Any]
+MS_DECIMALS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a caller chose about the answer.
+
+    Attributes:
+        depth_map: the depth part has the map of the whole picture as well.
+        distance_method: which depth of the box is its distance.
+    """
+
+    depth_map: bool = False
+    distance_method: Method = "center"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One field of the answer.
+
+    Attributes:
+        name: of the field.
+        tell: a result to what stands there; None: as the model's own route tells it.
+    """
+
+    name: str
+    tell: Callable[[Any, Wishes], Any] | None = None
+
+
+def parts_of(found: DetectionEnrichment, of: PictureEnrichment, wishes: Wishes) -> Json:
+    """Every part of one detection's answer; null where its model found nothing, was not asked or failed.
+
+    Args:
+        found: what is known about the detection.
+        of: the picture's enrichment that it belongs to.
+        wishes: of the caller.
+    """
+    return {part.name: _part(model, part, found, of, wishes) for model, part in PARTS.items()}
+
+
+def _part(model: str, part: Part, found: DetectionEnrichment, of: PictureEnrichment, wishes: Wishes) -> Any:
+    if model not in found.answered:
+        return None
+    result = _as_the_route_has_it(model, found.results.get(model))
+    if result is None:
+        return None
+    told = result.to_wire() if part.tell is None else part.tell(result, wishes)
+    if not isinstance(told, dict):
+        return told
+    time_ms = round(of.timings[model].inference_time_ms, MS_DECIMALS)
+    return {**told, "weights": of.weights[model], "inference_time_ms": time_ms}
+
+
+def _as_the_route_has_it(model: str, result: Any) -> Any:
+    """A box's result in the form of a whole picture's, where the two differ."""
+    try:
+        return get_picture_model(model).for_one_box(result)
+    except UnknownModel:
+        return result
+
+
+def _depth(result: DepthResult, wishes: Wishes) -> Json:
+    """How far it is, as the whole picture's depth has it; with the map where it was wished for."""
+    told = result.distance(wishes.distance_method).to_wire()
+    return told | result.to_wire() if wishes.depth_map else told
+
+
+def _pose(result: Any, _wishes: Wishes) -> Json:
+    """Also `poses`, as the documented `estimate()` answers."""
+    told: Json = result.to_wire()
+    return told | {"poses": [_estimated(person) for person in told["persons"]]}
+
+
+def _estimated(person: Json) -> Json:
+    posture = "arms_raised" if "arms_raised" in person["alerts"] else person["posture"]
+    return {"keypoints": person["keypoints"], "confidence": person["confidence"], "posture": posture}
+
+
+def _embedding(result: Any, _wishes: Wishes) -> Any:
+    """The plain numbers."""
+    return result.embedding
+
+
+#: The field of each model, in the order of the page.
+PARTS: Mapping[str, Part] = MappingProxyType(
+    {
+        "fashion_clip": Part("clothing"),
+        "vehicle_classifier": Part("vehicle"),
+        "pet_classifier": Part("pet"),
+        "depth_estimator": Part("depth", _depth),
+        "pose_estimator": Part("pose", _pose),
+        "threat_detector": Part("threat"),
+        "demographics": Part("demographics"),
+        "person_reid": Part("reid_embedding", _embedding),
+        "action_recognizer": Part("action"),
+    }
+)
