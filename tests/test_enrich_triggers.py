@@ -90,6 +90,18 @@ class TestFaces:
         found = only(enrich(without, [detection("p", face_visible=True)], beside=False))
         assert found.skipped["demographics"].endswith("there is no face detector here")
 
+    def test_a_detector_that_failed_is_not_said_to_have_found_none(self) -> None:
+        runner = FakeRunner(finds={"pose_estimator": nothing}, fails={"face_detector": InferenceFailed("broken")})
+        for beside in (True, False):
+            found = only(enrich(runner, [detection("p", face_visible=True)], beside=beside))
+            assert found.skipped["demographics"].endswith("the face detector gave no answer")
+
+    def test_a_head_too_small_by_its_joints_is_told_by_its_size_and_not_looked_for_again(self) -> None:
+        runner = FakeRunner(finds={"pose_estimator": standing})
+        found = only(enrich(runner, [detection("p", face_visible=True)], beside=False))
+        assert "px, and at least 20 are needed" in found.skipped["demographics"]
+        assert runner.asked("face_detector") == []
+
     def test_a_face_too_small_to_show_an_age_has_a_reason_and_one_outside_an_error(self) -> None:
         small, outside = Box(20, 20, 30, 32), Box(500, 500, 560, 560)
         subjects = [

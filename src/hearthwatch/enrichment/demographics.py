@@ -56,18 +56,22 @@ async def _search(
     keypoints = {key: pose.as_array() for key, pose in poses.items()}
     hidden = {p.id: p.bbox for p in persons if p.id not in keypoints or head_box(keypoints[p.id]) is None}
     boxes = {key: face.bbox for key, face in detected.items()}
-    if hidden and not _looked(asking, list(hidden)) and asking.runner.offers(FACE_DETECTOR):
+    if hidden and asking.runner.offers(FACE_DETECTOR) and not any(_state(asking, key) for key in hidden):
         boxes |= {key: face.bbox for key, face in (await asking.ask_later(FACE_DETECTOR, hidden)).items()}
     faces: dict[str, Face | NoFace] = {}
     for person in persons:
         face = find_face(keypoints=keypoints.get(person.id), detected=boxes.get(person.id))
-        if isinstance(face, NoFace) and not _looked(asking, [person.id]):
-            face = NoFace("no face was sent, the head's joints show none, and there is no face detector here")
+        if isinstance(face, NoFace) and person.id in hidden and person.id not in boxes:
+            detector = _state(asking, person.id) or "there is no face detector here"
+            face = NoFace(f"no face was sent, the head's joints show none, and {detector}")
         faces[person.id] = face
     return faces
 
 
-def _looked(asking: Asking, keys: Sequence[str]) -> bool:
-    """Whether the face detector was asked about any of these, whatever came of it."""
-    detections = [asking.enrichment.detections[key] for key in keys]
-    return any(FACE_DETECTOR in found.answered | found.skipped.keys() | found.errors.keys() for found in detections)
+def _state(asking: Asking, key: str) -> str:
+    """What became of the face detector's answer about a person, as a sentence's end; empty where it was not asked."""
+    detection = asking.enrichment.detections[key]
+    if FACE_DETECTOR in detection.answered:
+        return "the face detector found none"
+    failed = FACE_DETECTOR in detection.skipped.keys() | detection.errors.keys()
+    return "the face detector gave no answer" if failed else ""

@@ -13,11 +13,13 @@ from hearthwatch.models.clip import CLIPAnswer, InSpace, SpaceMetadata
 from hearthwatch.models.demographics import DemographicsAnswer
 from hearthwatch.models.depth_estimator import DistanceAnswer
 from hearthwatch.models.yolo26 import DetectionsAnswer
-from hearthwatch.serving.enrich_schemas import EnrichBatchResponse as EnrichBatchResponse
-from hearthwatch.serving.enrich_schemas import EnrichRequest as EnrichRequest
-from hearthwatch.serving.enrich_schemas import EnrichResponse as EnrichResponse
+from hearthwatch.serving import enrich_schemas
 from hearthwatch.serving.fields import USUAL_TEXTS, BoxField, Embedding, Switch, Text, Texts
 from hearthwatch.vision.faces import Source
+
+EnrichRequest = enrich_schemas.EnrichRequest
+EnrichResponse = enrich_schemas.EnrichResponse
+EnrichBatchResponse = enrich_schemas.EnrichBatchResponse
 
 _TIME: Any = Field(description="Preprocessing, network and postprocessing, in ms; neither queueing nor decoding.")
 
