@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks import ceiling, clip, decoding, engine_works, method, networks, scene, whole
+from benchmarks import ceiling, clip, decoding, engine_works, enrich, method, networks, scene, whole
 from benchmarks.pairs import interleave
 from benchmarks.serving import cold, health, throughput
 from benchmarks.serving.windows import in_turns
@@ -31,6 +31,8 @@ WORKS: Mapping[str, Callable[..., Work]] = {
     "clip weights": clip.weights_work,
     "clip": clip.work,
     "clip load": clip.load_work,
+    "enrich": enrich.work,
+    "enrich tight": enrich.tight_work,
     "serving rate": throughput.work,
     "serving trivial": throughput.trivial_work,
     "serving cold": cold.work,

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from benchmarks.bare import bare_calls, recording
 from benchmarks.clip_checkpoint import VIT_L_14, Size, Tower, byte_vocabulary, write_checkpoint
 from benchmarks.comparison import Goal
 from benchmarks.markdown import milliseconds, table
 from benchmarks.processes import MeasurementFailed, run_job
 from benchmarks.scene import load_options
+from benchmarks.serving.client import Client, form
 from benchmarks.serving.http_load import HOST
 from benchmarks.serving.pictures import RAW, write_bodies
 from benchmarks.serving.servers import JPEG, START_S, Server, ours
@@ -37,7 +36,6 @@ GOAL = Goal(1 / 0.95)
 TEXTS = [f"a person number {number} in front of the house" for number in range(100)]
 #: Of a quick run: does it work?
 SMALL = Size(Tower(128, 2, 4, 256), Tower(128, 2, 4, 256), 224, 32, 64, VIT_L_14.tokens)
-_MULTIPART = "hearthwatch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ def work(models_dir: str, cache_dir: str, picture: str) -> Work:
         expected = loaded.predict([decode(data)])[0][0].embedding
     [bare] = bare_calls(loaded.info, find(adapter, options).path, asked)
     server = Server(ours("clip", models_dir, cache_dir))
-    client = _Client(server.port)
+    client = Client(server.port)
 
     def close() -> None:
         client.close()
@@ -122,7 +120,7 @@ def work(models_dir: str, cache_dir: str, picture: str) -> Work:
         served = client.post("/embed", data, JPEG)["embedding"]
         if abs(sum(a * b for a, b in zip(served, expected, strict=True)) - 1) > 1e-3:
             raise MeasurementFailed("the service embeds the picture otherwise than the model does")
-        body, kind = _form(data, TEXTS)
+        body, kind = form(data, [("texts", text) for text in TEXTS])
         client.post("/batch-similarity", body, kind)
     except BaseException:
         close()
@@ -178,46 +176,6 @@ def sections(facts: Mapping[str, Any]) -> Iterator[str]:
             for name, row in loads["load_ms"].items()
         ]
         yield from table(("tower", "ms, empty cache", "ms, with the cache", "of that, compiling or reading"), cells)
-
-
-class _Client:
-    """One kept connection."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection(HOST, port, timeout=START_S)
-
-    def wait(self) -> None:
-        """Until the models are loaded."""
-        until = time.perf_counter() + START_S
-        while self._request("GET", "/readyz")[0] != 200:
-            if time.perf_counter() > until:
-                raise MeasurementFailed("the models did not load in time")
-            time.sleep(0.1)
-
-    def post(self, path: str, body: bytes, content_type: str) -> Any:
-        """The parsed answer."""
-        status, content = self._request("POST", path, body, content_type)
-        if status != 200:
-            raise MeasurementFailed(f"{path} answered {status}: {content[:200]!r}")
-        return orjson.loads(content)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
-    def _request(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> tuple[int, bytes]:
-        self._connection.request(method, path, body, {"Content-Type": kind} if kind else {})
-        answer = self._connection.getresponse()
-        return answer.status, answer.read()
-
-
-def _form(picture: bytes, texts: Sequence[str]) -> tuple[bytes, str]:
-    """A picture and texts as a form, and its media type."""
-    parts = [b'Content-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n' + picture]
-    parts += [f'Content-Disposition: form-data; name="texts"\r\n\r\n{text}'.encode() for text in texts]
-    mark = f"--{_MULTIPART}".encode()
-    body = b"".join(mark + b"\r\n" + part + b"\r\n" for part in parts) + mark + b"--\r\n"
-    return body, f"multipart/form-data; boundary={_MULTIPART}"
 
 
 def _read_texts(server: Server) -> float:

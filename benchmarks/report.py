@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks import clip, engines_page
+from benchmarks import clip, engines_page, enrich
 from benchmarks.comparison import Comparison
 from benchmarks.machine import slug
 from benchmarks.markdown import milliseconds, span, table
@@ -26,6 +26,7 @@ GROUPS = {
     "engines": "Engine beside engine, both bare",
     "analyze": "The whole of `analyze`",
     "clip": "CLIP, served and bare",
+    "enrich": "Everything about a detection in one call",
 }
 #: An absolute path's folders.
 _FOLDERS = re.compile(r"(?<![\w./])(?:/[^\s/:]+)+/")
@@ -85,8 +86,9 @@ def store(report: Report, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     alone = not report.comparisons
     kind = "-engines" if alone and report.engines else "-serving" if alone and report.serving else ""
-    if {row.group for row in report.comparisons} == {clip.GROUP}:
-        kind = f"-{clip.GROUP}"
+    for group in (clip.GROUP, enrich.GROUP):
+        if {row.group for row in report.comparisons} == {group}:
+            kind = f"-{group}"
     page = folder / f"{report.date}-{slug(report.machine['cpu'])}{kind}.md"
     page.with_suffix(".json").write_bytes(to_json(report))
     page.write_text(to_markdown(report), encoding="utf-8")
@@ -113,6 +115,7 @@ def _page(report: Report) -> Iterator[str]:
         yield from ("", "## Inside `analyze`", "")
         yield from table(("part", "ms", "inside the engine", "beside it"), [*_part_cells(report.parts)])
     yield from clip.sections(report.facts)
+    yield from enrich.sections(report.facts)
     yield from engines_page.sections(report.engines)
     yield from serving_page.sections(report.serving)
     for title, reasons in (("Not measured", report.skipped), ("Failed", report.failed)):

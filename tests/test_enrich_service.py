@@ -384,7 +384,7 @@ class TestFailures:
 
 
 class TestBatch:
-    rows = (
+    rows: tuple[dict[str, Any], ...] = (
         {"id": "a", "detection_type": "person", "bbox": PERSON},
         {"id": 7, "detection_type": "person", "bbox": [80, 10, 120, 110], "face_visible": True},
         {"detection_type": "car", "bbox": [0, 60, 60, 118]},
@@ -412,12 +412,8 @@ class TestBatch:
         assert body["inference_time_ms"] == 2.0 * len(asked)
 
     def test_a_detection_that_cannot_be_meant_costs_its_own_row(self) -> None:
-        rows = [
-            self.rows[0],
-            {"id": "b", "detection_type": "bench"},
-            {"id": "o", **self.rows[0], "bbox": [500, 0, 600, 9]},
-        ]
-        rows[2]["id"] = "o"
+        far = {**self.rows[0], "id": "o", "bbox": [500, 0, 600, 9]}
+        rows = [self.rows[0], {"id": "b", "detection_type": "bench"}, far]
         good, bench, outside = self.batch(Host(), rows)["results"]
         assert good["status"] == "full"
         assert (bench["code"], outside["code"]) == ("unknown_detection_type", "bad_box")

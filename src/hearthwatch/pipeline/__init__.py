@@ -1,12 +1,12 @@
 """Batches of detections become everything that is known about them."""
 
+from hearthwatch.enrichment import EnrichmentStatus
 from hearthwatch.pipeline.pipeline import EnrichmentPipeline
 from hearthwatch.pipeline.results import (
     DepthAnalysisResult,
     DetectionInput,
     EnrichmentError,
     EnrichmentResult,
-    EnrichmentStatus,
     EnrichmentTrackingResult,
 )
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
