@@ -46,13 +46,16 @@ def test_a_picture_becomes_an_event_with_everything_in_it() -> None:
     assert event.errors == []
     assert event.risk.risk_score == 35
     assert event.scene.subjects("person") == ["person-1"]
-    assert event.weights == dict.fromkeys(("face_detector", "person_reid", "pose_estimator", DETECTOR), "real")
+    assert event.weights == dict.fromkeys(
+        ("demographics", "face_detector", "person_reid", "pose_estimator", DETECTOR), "real"
+    )
 
 
 def test_times_are_told_for_decoding_each_model_and_the_whole() -> None:
     event = analyze(seeing(Detection("person", 0.9, PORCH)))
-    assert set(event.timings_ms) == {"decode", DETECTOR, "face_detector", "person_reid", "pose_estimator", "total"}
-    assert set(event.infer_ms) == {DETECTOR, "face_detector", "person_reid", "pose_estimator"}
+    models = {DETECTOR, "demographics", "face_detector", "person_reid", "pose_estimator"}
+    assert set(event.timings_ms) == {"decode", *models, "total"}
+    assert set(event.infer_ms) == models
     assert event.timings_ms["decode"] == event.picture.decode_ms > 0
     assert event.timings_ms["total"] > event.timings_ms["decode"]
 
