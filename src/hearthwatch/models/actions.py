@@ -1,7 +1,7 @@
 """Actions that a camera at a house may see, which of them are suspicious, and how much each may weigh in a risk.
 
 The names are data of the documents, word for word: twelve, and loitering. The flags and weights are record "actions-1"
-(docs/decisions/0012-actions.md); a change of one raises the version.
+(docs/decisions/0013-actions.md); a change of one raises the version.
 """
 
 from __future__ import annotations
