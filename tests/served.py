@@ -111,8 +111,11 @@ class Served:
     service: Service
 
     def ask(self, path: str, data: bytes | None = None, **fields: Any) -> Any:
-        """A picture as JSON."""
-        return self.client.post(path, json={"image": text_of(data or picture()), **fields})
+        """A picture as JSON, or a clip of it where the route takes frames."""
+        text = text_of(data or picture())
+        clip = page(self.service.name)["routes"].get(path, {}).get("frames")
+        shown = {"frames": [text, text]} if clip else {"image": text}
+        return self.client.post(path, json={**shown, **fields})
 
 
 @contextmanager
@@ -122,7 +125,7 @@ def serve(
     *,
     engine: NumbersEngine | None = None,
     with_weights: Sequence[str] | None = None,
-    budget_mb: float = 4000,
+    budget_mb: float = 8000,
     access: Access | None = None,
     limits: RequestLimits | None = None,
     preload: Sequence[str] = (),

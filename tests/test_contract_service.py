@@ -150,7 +150,7 @@ class TestTheServiceItself:
             assert body["state"] == "cold"
             assert body["bytes_returned"] >= 0
             status = served.client.get("/models/status").json()
-            assert status["budget_mb"] == 4000
+            assert status["budget_mb"] == 8000
             assert {row["name"] for row in status["models"]} == set(page("light")["models_loaded"])
             registry = served.client.get("/models/registry").json()["models"]
             assert [row["name"] for row in registry] == page("light")["models_loaded"]

@@ -217,8 +217,6 @@ HEAVY = Service(
     budget_mb=6800,
     loading=Loading.ON_DEMAND,
     routes=(
-        ENRICH,
-        ENRICH_BATCH,
         Route("/vehicle-classify", "vehicle_classifier", "Which kind of vehicle, and its colour", ("bbox",)),
         _PET,
         Route("/clothing-classify", "fashion_clip", "What a person wears and carries", ("bbox",)),
@@ -249,6 +247,8 @@ HEAVY = Service(
             Kind.FRAMES,
             optional=("labels",),
         ),
+        ENRICH,
+        ENRICH_BATCH,
     ),
     metrics=MetricNames("enrichment_inference_requests_total", "enrichment_inference_latency_seconds"),
     health=HealthForm.MODELS,
