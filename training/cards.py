@@ -92,7 +92,7 @@ def model_card(recipe: Recipe, about: str, made: Made) -> str:
         "|---|---|",
         f"| Serves | `{recipe.name}` |",
         *(f"| {name} | {text} |" for name, text in rows),
-        f"| Size | {made.size_bytes / 1e6:.2f} MB, ONNX, float32 |",
+        f"| Size | {made.size_bytes / 1e6:.2f} MB, ONNX; weights in float16, arithmetic in float32 |",
         f"| Licence | {LICENCE}; network, training and pictures are ours, no photograph was used |",
         f"| Made by | `python -m training {recipe.name}`, from scratch, {effort} on two cores |",
         "",
