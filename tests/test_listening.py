@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,17 +48,22 @@ def reported(*names: str) -> dict[str, set[str]]:
         return {service.name: set(service.reported) for service in served.services}
 
 
+def with_readers(models: Sequence[str]) -> tuple[str, ...]:
+    """The models, and the text towers that some of them ask."""
+    return (*models, *(reader for model in models if (reader := get_model(model).SPEC.reader)))
+
+
 def test_every_name_and_alias_serves_the_heavy_service() -> None:
     for name in ("enrichment", *HEAVY.aliases):
         with listening(name) as served:
             assert [service.name for service in served.services] == ["enrichment"]
-            assert served.process.runner.offered == HEAVY.models
+            assert served.process.runner.offered == with_readers(HEAVY.models)
 
 
 def test_all_services_are_served_where_none_is_named() -> None:
     with listening() as served:
         assert set(served.ports) == {service.name for service in SERVICES}
-        assert set(served.process.runner.offered) == set(models_of(SERVICES))
+        assert set(served.process.runner.offered) == set(with_readers(models_of(SERVICES)))
 
 
 @pytest.mark.parametrize("word", list(ASSIGNED))
