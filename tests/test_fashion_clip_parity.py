@@ -87,13 +87,24 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compare(model: LoadedModel, theirs: Any, texts: Float, images: list[Image], size: Size, least: float) -> None:
-    """Embeddings by cosine, and of every group the label and the shares."""
+    """A model with the reference's own answers about the same pictures."""
+    expected = seen_by(theirs, images, size)
+    agree(model, expected, shares_of(theirs, expected, texts), texts, images, least)
+
+
+def seen_by(theirs: Any, images: list[Image], size: Size) -> Float:
+    """(N, D): the pictures as the reference embeds them."""
     with torch.inference_mode():
-        expected = features(theirs.get_image_features(pixels_of(squares(images), size)))
+        return features(theirs.get_image_features(pixels_of(squares(images), size)))
+
+
+def agree(
+    model: LoadedModel, expected: Float, shares: dict[str, Float], texts: Float, images: list[Image], least: float
+) -> None:
+    """Embeddings by cosine, and of every group the label and the shares."""
     assert smallest_cosine(embeddings(model, images), expected) >= least
     adapter: Any = model.adapter
     assert smallest_cosine(adapter.texts, texts) >= least
-    shares = shares_of(theirs, expected, texts)
     for row, found in enumerate(model.predict(images)[0]):
         for group, all_shares in shares.items():
             own, match = all_shares[row], found.categories[group]
@@ -160,10 +171,13 @@ def test_the_real_size_agrees_with_the_reference(
     folder, weights = real_size
     theirs = reference(VIT_B_32, weights)
     texts, images = prompts_of(theirs, VIT_B_32), people(astronaut, 2)
-    engine = ENGINES[0]
-    for precision, least in (("f32", 0.9999), (engine.precisions("cpu")[0], 0.999)):
-        model = loaded(folder, tmp_path, engine, precision)
-        assert model.info.precision == precision
-        assert embeddings(model, images).shape == (2, 512)
-        compare(model, theirs, texts, images, VIT_B_32, least)
-        model.close()
+    expected = seen_by(theirs, images, VIT_B_32)
+    shares = shares_of(theirs, expected, texts)
+    del theirs
+    weights.clear()
+    # Float32 alone: with AMX, OpenVINO 2026.4.1 gives NaN in bf16 for this size, or crashes (docs/clothing.md).
+    model = loaded(folder, tmp_path, ENGINES[0], "f32")
+    assert model.info.precision == "f32"
+    assert embeddings(model, images).shape == (2, 512)
+    agree(model, expected, shares, texts, images, 0.9999)
+    model.close()
