@@ -260,10 +260,19 @@ def read_settings() -> Settings:
         raise SettingsError(f"{name}={value!r} cannot be used: {first['msg']}") from error
 
 
+def leave_tiles_out() -> None:
+    """Let oneDNN, which OpenVINO computes with, use no AMX tiles, unless somebody set its own variable.
+
+    With them, OpenVINO 2026.4.1 in bf16 gave NaN for vision transformers of CLIP's sizes, and crashed (Intel Xeon with
+    AMX, in a virtual machine); without them the same networks agree with float32.
+    """
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
+
+
 def disable_telemetry() -> None:
     """Tell the libraries that report usage not to. Must run before they are imported.
 
-    The only writer of the environment: they have no other switch that works before their import.
+    It and `leave_tiles_out` alone write to the environment: there is no other switch that works before the import.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -13,17 +13,18 @@ from types import ModuleType
 
 import numpy as np
 
-from hearthwatch.settings import disable_telemetry
+from hearthwatch.settings import disable_telemetry, leave_tiles_out
 
 _openvino_once = threading.Lock()
 _prepared: set[str] = set()
 
 
 def import_openvino() -> ModuleType:
-    """The module `openvino`, without its telemetry."""
+    """The module `openvino`, without its telemetry, and without instructions that it gets wrong."""
     # None in sys.modules makes `import openvino_telemetry` an ImportError, which OpenVINO takes as "not installed".
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     disable_telemetry()
+    leave_tiles_out()
     import openvino
 
     _prepare(openvino)
