@@ -174,3 +174,19 @@ def test_the_page_of_models_has_every_model_of_the_service(heavy: Served) -> Non
     body = heavy.client.post("/models/unload?model_name=vehicle").json()
     assert body["state"] == "cold"
     assert body["bytes_returned"] >= 0
+
+
+def test_a_clip_of_frames_of_several_sizes_is_one_view(heavy: Served) -> None:
+    smaller = picture(320, 240)
+    # In pixels of the first frame; unscaled, it would lie outside of the second.
+    body = heavy.client.post(
+        "/action-classify",
+        json={
+            "frames": [text_of(FRAME), text_of(smaller)],
+            "bbox": [500, 300, 600, 400],
+            "labels": ["waving", "hiding"],
+        },
+    )
+    assert body.status_code == 200, body.text
+    assert body.json()["all_scores"].keys() == {"waving", "hiding"}
+    assert sum(body.json()["all_scores"].values()) == pytest.approx(1, abs=1e-3)

@@ -22,9 +22,8 @@ def frames_answer(desk: Desk, route: Route) -> Answer:
     async def answer(asked: Asked) -> Json:
         frames = [_frame(index, data, desk) for index, (_, data) in enumerate(asked.body.pictures)]
         pixels_of((frame.size for frame in frames), desk.limits)
+        # A frame of another size shows the same view, larger or smaller: the host scales the box.
         boxes = boxes_in(asked, frames[0])
-        if boxes:
-            _check_sizes(frames)
         labels: list[str] = getattr(asked.fields, "labels", None) or []
         check_count(labels, desk.limits.max_labels, "labels")
         options = (("labels", tuple(dict.fromkeys(labels))),) if labels else ()
@@ -54,19 +53,6 @@ def _frame(index: int, data: bytes | InputError, desk: Desk) -> Picture:
     except ImageError as error:
         raise _of_frame(index, error) from error
     return picture
-
-
-def _check_sizes(frames: Sequence[Picture]) -> None:
-    """A box means the same place in all frames only where they have the same pixels.
-
-    Raises:
-        InputError: they have not.
-    """
-    first = frames[0].size
-    for index, frame in enumerate(frames):
-        if frame.size != first:
-            sizes = f"frame 0 has {first[0]} x {first[1]} px and frame {index} {frame.size[0]} x {frame.size[1]}"
-            raise InputError(f"a box needs frames of one size; {sizes}")
 
 
 def _blame(frames: Sequence[Picture], error: ImageError) -> ImageError:
