@@ -20,7 +20,7 @@ import pytest
 from hearthwatch.artifacts.samples import SENTENCE
 from hearthwatch.services import HEAVY, LIGHT, SERVICES, Service, models_of
 from made_up import write_networks, write_samples
-from served import picture, text_of
+from served import TEXT_TOWERS, picture, text_of
 from server_process import ServerProcess, server_process, until
 
 PICTURE = picture(640, 480, kind=".jpg")
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_networks(tmp_path_factory.mktemp("models"), models_of(SERVICES))
+    return write_networks(tmp_path_factory.mktemp("models"), [*models_of(SERVICES), *TEXT_TOWERS.values()])
 
 
 @pytest.fixture(scope="module")
