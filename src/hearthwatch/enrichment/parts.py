@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from hearthwatch.enrichment.collected import DetectionEnrichment, PictureEnrichment
+from hearthwatch.enrichment.pace import by_value
+from hearthwatch.enrichment.status import status_of
 from hearthwatch.errors import UnknownModel
 from hearthwatch.models import get_picture_model
 from hearthwatch.models.depth_estimator import DepthResult, Method
@@ -55,6 +57,22 @@ def parts_of(found: DetectionEnrichment, of: PictureEnrichment, wishes: Wishes) 
         wishes: of the caller.
     """
     return {part.name: _part(model, part, found, of, wishes) for model, part in PARTS.items()}
+
+
+def became_of(found: DetectionEnrichment, of: PictureEnrichment) -> Json:
+    """What one detection's models did: `models_loaded`, `skipped` and `errors` with reasons, and `status`.
+
+    Args:
+        found: what is known about the detection.
+        of: the picture's enrichment that it belongs to.
+    """
+    late = bool(of.late & found.skipped.keys())
+    return {
+        "models_loaded": by_value(list(found.answered)),
+        "skipped": dict(found.skipped),
+        "errors": {model: str(error) for model, error in found.errors.items()},
+        "status": status_of(answered=bool(found.answered), failed=bool(found.errors), late=late).value,
+    }
 
 
 def _part(model: str, part: Part, found: DetectionEnrichment, of: PictureEnrichment, wishes: Wishes) -> Any:

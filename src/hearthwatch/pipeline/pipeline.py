@@ -15,6 +15,7 @@ from typing import Any
 from hearthwatch.enrichment.collected import PIPELINE, DetectionEnrichment, PictureEnrichment
 from hearthwatch.enrichment.enrich import enrich_picture
 from hearthwatch.enrichment.pace import Pace
+from hearthwatch.enrichment.parts import Wishes, became_of, parts_of
 from hearthwatch.enrichment.runner import Runner
 from hearthwatch.enrichment.status import status_of
 from hearthwatch.errors import BadBox, HearthwatchError, ImageError, InputError, NotAnImage
@@ -88,6 +89,41 @@ class EnrichmentPipeline:
             _merge(result, part)
         result.processing_time_ms = (time.perf_counter() - started) * 1000
         return _track(result, enriched)
+
+    async def enrich_detection(
+        self,
+        image: Picture | PictureLike,
+        detection: DetectionInput | Mapping[str, Any],
+        frames_buffer: Sequence[Picture | PictureLike] | None = None,
+    ) -> dict[str, Any]:
+        """One detection as `POST /enrich` answers it, for callers and formatters that work with dictionaries.
+
+        Args:
+            image: that its box refers to.
+            detection: `DetectionInput` or the documented dictionary.
+            frames_buffer: further pictures of the camera in the order of time, for the action of somebody suspicious.
+
+        Returns:
+            The parts that there are, by the names of `/enrich` (`pose`, `threat`, `reid_embedding` …), and
+            `models_loaded`, `skipped`, `errors` and `status`.
+
+        Raises:
+            InputError: a detection that cannot be read, or a box outside the picture.
+            ImageError: the picture is none. A frame that is none costs the action alone.
+        """
+        subject = DetectionInput.of(detection)
+        picture, frames = await asyncio.to_thread(
+            lambda: (_open(image), [_open(frame) for frame in frames_buffer or ()])
+        )
+        if isinstance(picture, ImageError):
+            raise picture
+        inside = _inside(subject, *picture.size)
+        enrichment = await enrich_picture(self._runner, picture, [inside], frames=frames, pace=self._pace, beside=False)
+        found = enrichment.detections[subject.id]
+        if PIPELINE in found.errors:
+            raise found.errors[PIPELINE]
+        parts = parts_of(found, enrichment, Wishes())
+        return {name: part for name, part in parts.items() if part is not None} | became_of(found, enrichment)
 
 
 def _with_camera(subject: DetectionInput, camera_id: str | None) -> DetectionInput:

@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hearthwatch.enrichment import PIPELINE, DetectionEnrichment, PictureEnrichment, enrich_picture, status_of
+from hearthwatch.enrichment import PIPELINE, DetectionEnrichment, PictureEnrichment, enrich_picture
 from hearthwatch.enrichment.frames import SEVERAL
-from hearthwatch.enrichment.pace import by_value
-from hearthwatch.enrichment.parts import PARTS, Wishes, parts_of
+from hearthwatch.enrichment.parts import PARTS, Wishes, became_of, parts_of
 from hearthwatch.enrichment.plan import ACTION, DEMOGRAPHICS, SUSPICIOUS_SCORE, is_person, is_suspicious, shows_face
 from hearthwatch.enrichment.runner import ModelCall, Outcome
 from hearthwatch.errors import (
@@ -230,15 +229,8 @@ async def _told(desk: Desk, request: _Request, subject: Subject, enrichment: Pic
         parts = await asyncio.to_thread(parts_of, found, enrichment, request.wishes)
     else:
         parts = parts_of(found, enrichment, request.wishes)
-    late = bool(enrichment.late & found.skipped.keys())
-    status = status_of(answered=bool(found.answered), failed=bool(found.errors), late=late)
-    return {
-        **{name: parts[name] for name in _fields(desk)},
-        "models_loaded": by_value(list(found.answered)),
-        "skipped": _skipped(desk, request, subject, found),
-        "errors": {model: str(error) for model, error in found.errors.items()},
-        "status": status.value,
-    }
+    told = {name: parts[name] for name in _fields(desk)} | became_of(found, enrichment)
+    return told | {"skipped": _skipped(desk, request, subject, found)}
 
 
 def _fields(desk: Desk) -> list[str]:
