@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.pairs import Call
 from hearthwatch.adapter.base import Array, Tensors
-from hearthwatch.adapter.loading import LoadedModel
+from hearthwatch.adapter.loaded import LoadedModel
 from hearthwatch.runtimes.base import Precision, Runtime, RuntimeInfo
 from hearthwatch.runtimes.quiet import import_onnxruntime, import_openvino
 from hearthwatch.runtimes.rapidocr import DETECTION_LIMIT_PX

@@ -23,7 +23,8 @@ from benchmarks.serving.servers import JPEG, START_S, Server, ours
 from benchmarks.table import Row
 from benchmarks.work import Job, Work
 from hearthwatch.adapter.conversion import convert
-from hearthwatch.adapter.loading import LoadOptions, find, load
+from hearthwatch.adapter.loading import find, load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.errors import HearthwatchError
 from hearthwatch.models import get_model
 from hearthwatch.models.clip import SPEC

@@ -22,7 +22,8 @@ import orjson
 
 from benchmarks.memory import read_memory
 from benchmarks.processes import ROOT
-from hearthwatch.adapter.loading import LoadOptions, load
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.errors import WeightsMissing
 from hearthwatch.models import MODELS, get_model
 from hearthwatch.settings import read_settings

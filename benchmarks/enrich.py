@@ -24,7 +24,8 @@ from benchmarks.serving.pictures import RAW, write_bodies
 from benchmarks.serving.servers import Server, ours
 from benchmarks.table import Row
 from benchmarks.work import Job, Work
-from hearthwatch.adapter.loading import LoadedModel, find, load
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.loading import find, load
 from hearthwatch.enrichment.pace import by_value
 from hearthwatch.errors import HearthwatchError
 from hearthwatch.models import get_model

@@ -9,7 +9,9 @@ import cv2
 
 from benchmarks.pictures import JPEG_QUALITY, five_people, to_jpeg, without
 from benchmarks.work import Work
-from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.adapter.spec import Scope, Spec
 from hearthwatch.analysis import DETECTOR
 from hearthwatch.errors import WeightsError, WeightsMissing

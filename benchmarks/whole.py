@@ -14,7 +14,8 @@ from benchmarks.pairs import Call
 from benchmarks.scene import load_options
 from benchmarks.table import Row
 from benchmarks.work import Answer, Job, Work
-from hearthwatch.adapter.loading import LoadOptions, find
+from hearthwatch.adapter.loading import find
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.analysis import Analyzer, Event
 from hearthwatch.hosting import LocalRunner
 from hearthwatch.models import get_model

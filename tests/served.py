@@ -16,7 +16,7 @@ import yaml
 from starlette.testclient import TestClient
 
 from fakes import FakeEngine, FakeRuntime
-from hearthwatch.adapter.loading import LoadOptions
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.hosting import LocalRunner, OnDemandModelManager
 from hearthwatch.models import get_model
 from hearthwatch.runtimes.base import Array, LoadRequest, Tensors

@@ -36,7 +36,8 @@ from benchmarks.work import Answer, Job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearthwatch.adapter.loading import LoadOptions, find, load
+from hearthwatch.adapter.loading import find, load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.models import get_model
 from hearthwatch.runtimes.base import Engine
 from hearthwatch.runtimes.select import ENGINES

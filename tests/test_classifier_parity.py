@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from hearthwatch.adapter.base import Adapter
-from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.models import get_model
 from hearthwatch.models.vehicle_classifier import MIO_TCD, NO_VEHICLE, UNKNOWN
 from hearthwatch.vision.decode import to_image

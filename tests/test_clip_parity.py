@@ -16,7 +16,9 @@ from PIL import Image as PILImage
 
 from hearthwatch.adapter.clip_tokenizer import ClipTokenizer
 from hearthwatch.adapter.conversion import convert
-from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.artifacts.tokens import parse_vocabulary, read_vocabulary
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.models.clip import CLIP_MEAN, CLIP_STD, CLIPAdapter, class_scores

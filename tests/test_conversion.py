@@ -19,7 +19,8 @@ import orjson
 import pytest
 
 from hearthwatch.adapter.conversion import convert, converted
-from hearthwatch.adapter.loading import LoadOptions, load
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.adapter.parity import raw_difference
 from hearthwatch.artifacts.description import describe
 from hearthwatch.errors import LoadFailed, WeightsInvalid

@@ -15,7 +15,7 @@ from rich.console import Console
 from training.scenes.evening import main as draw_evening
 
 from demo_scene import DRAWN, write_samples, write_scene
-from hearthwatch.adapter.loading import LoadOptions
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.artifacts.samples import SAMPLES_DIR
 from hearthwatch.cli.demo import Demo
 from hearthwatch.cli.evening import Drawn, read_evening

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from hearthwatch.adapter.facade import options_from
-from hearthwatch.adapter.loading import LoadOptions, load
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.description import Description
 from hearthwatch.artifacts.graph import Graph, TensorInfo

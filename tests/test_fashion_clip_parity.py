@@ -12,7 +12,9 @@ from benchmarks.clip_checkpoint import byte_vocabulary
 from PIL import Image as PILImage
 
 from hearthwatch.adapter.conversion import convert
-from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.models import ENHANCED_CLOTHING_PROMPTS
 from hearthwatch.models.clip import PADDING
 from hearthwatch.models.fashion_clip import SPEC, ClothingAdapter

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hearthwatch.adapter.base import Adapter
-from hearthwatch.adapter.loading import LoadOptions
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.enrichment import ModelCall, Outcome, enrich_picture
 from hearthwatch.errors import (
     BadBox,

@@ -15,7 +15,7 @@ from benchmarks.clip_checkpoint import byte_vocabulary
 from fakes import FakeRuntime
 from hearthwatch.adapter.base import Adapter, PictureAdapter, TextAdapter
 from hearthwatch.adapter.frames import FramesAdapter, Sentences, clips_of
-from hearthwatch.adapter.loading import LoadedModel
+from hearthwatch.adapter.loaded import LoadedModel
 from hearthwatch.adapter.prompts import PromptedNetwork, PromptEmbeddings
 from hearthwatch.adapter.samples import look
 from hearthwatch.adapter.spec import Scope

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fakes import FakeRuntime, image_graph
-from hearthwatch.adapter.loading import LoadedModel
+from hearthwatch.adapter.loaded import LoadedModel
 from hearthwatch.adapter.spec import Scope
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.description import Description, describe

@@ -19,7 +19,7 @@ import pytest
 from onnx import helper
 
 from fakes import constant, save_graph, value
-from hearthwatch.adapter.loading import LoadOptions
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.enrichment import ModelCall
 from hearthwatch.errors import LoadFailed, OutOfMemory, WeightsMissing
 from hearthwatch.hosting import LocalRunner, ModelState, OnDemandModelManager

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hearthwatch.adapter.loading import LoadOptions, load
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.adapter.prompts import PromptEmbeddings, Prompts, judged_by, prompt_embeddings
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.graph import Graph

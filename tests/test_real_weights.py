@@ -17,7 +17,9 @@ import orjson
 import pytest
 from PIL import Image as PILImage
 
-from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.models import get_model
 from hearthwatch.models.depth_estimator import DepthAdapter
 from hearthwatch.models.license_plate_detector import LicensePlateDetector

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hearthwatch.adapter.loading import LoadOptions, load
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.models.pet_classifier import PetAdapter
 from hearthwatch.vision.image import Image

@@ -16,7 +16,8 @@ import pytest
 from PIL import Image as PILImage
 
 from fakes import FakeEngine
-from hearthwatch.adapter.loading import LoadOptions, bundled_description, load
+from hearthwatch.adapter.loading import bundled_description, load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.enrichment import ModelCall, Outcome
 from hearthwatch.errors import BadBox, DeadlineExceeded, Draining, ImageError, OutOfMemory, QueueFull
 from hearthwatch.hosting import LocalRunner, ModelState, OnDemandModelManager

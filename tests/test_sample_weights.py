@@ -19,7 +19,7 @@ from training.scenes.cast import pair_spec
 from training.scenes.draw import draw
 from training.zoo import MAX_BYTES, RECIPES, SAMPLE
 
-from hearthwatch.adapter.loading import LoadOptions
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.analysis import Analyzer
 from hearthwatch.hosting import LocalRunner
 from hearthwatch.vision.image import Image

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hearthwatch import models
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.facade import Model, options_from
-from hearthwatch.adapter.loading import LoadOptions, find, load
+from hearthwatch.adapter.loading import find, load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.artifacts.catalog import FOLDERS, default_entry, entries_for
 from hearthwatch.artifacts.choice import choose_weights
 from hearthwatch.artifacts.lookup import find_weights

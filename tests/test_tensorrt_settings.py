@@ -8,7 +8,9 @@ import pytest
 
 from fakes import FakeEngine, FakeRuntime
 from hearthwatch.adapter.facade import options_from
-from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.errors import SettingsError
 from hearthwatch.models import get_model
 from hearthwatch.runtimes.base import EngineName, RuntimeInfo

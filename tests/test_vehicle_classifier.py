@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hearthwatch.adapter.loading import LoadOptions, load
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.description import Description
 from hearthwatch.artifacts.graph import Graph, TensorInfo

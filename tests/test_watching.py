@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image as PILImage
 
-from hearthwatch.adapter.loading import LoadOptions
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.enrichment import ModelCall, Outcome
 from hearthwatch.errors import (
     BadBox,

@@ -15,7 +15,9 @@ from benchmarks.clip_checkpoint import byte_vocabulary
 
 from hearthwatch.adapter.conversion import convert
 from hearthwatch.adapter.frames import Sentences, clips_of
-from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.cli.convert import MODEL_OF_KEY
 from hearthwatch.errors import WeightsInvalid
 from hearthwatch.models.action_recognizer import ActionAdapter, ActionResult

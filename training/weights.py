@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hearthwatch.adapter.base import Adapter
-from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.vision.image import Image
 
 R = TypeVar("R")

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from hearthwatch.adapter.base import Array, Run, Tensors
-from hearthwatch.adapter.loading import LoadOptions, find
+from hearthwatch.adapter.loading import find
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.artifacts.description import Description, describe
 from hearthwatch.enrichment.runner import ModelCall
 from hearthwatch.hosting.answer import reduced_side

@@ -12,7 +12,8 @@ from benchmarks.serving import cold, health, process_tree, rates
 from benchmarks.serving.others import BENTOML, LITSERVE, OTHERS, STRAIGHTFORWARD, unavailable
 from benchmarks.serving.pictures import TRANSPORTS, write_bodies
 from benchmarks.work import Answer, Job
-from hearthwatch.adapter.loading import LoadOptions, find
+from hearthwatch.adapter.loading import find
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.errors import HearthwatchError
 from hearthwatch.models import get_model
 

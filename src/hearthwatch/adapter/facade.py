@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from hearthwatch.adapter.base import Adapter, PictureAdapter
-from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.adapter.spec import Scope, Spec
 from hearthwatch.artifacts.choice import choose_weights
 from hearthwatch.artifacts.samples import SENTENCE

@@ -3,321 +3,46 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from hearthwatch.adapter.base import Adapter, Array, PictureAdapter, Run, Tensors, TextAdapter
+from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.conversion import converted, module_of
 from hearthwatch.adapter.describing import describe_for
-from hearthwatch.adapter.frames import FramesAdapter, Sentences
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.adapter.precision import choose_precision, parity_gate
 from hearthwatch.adapter.prompts import PromptedNetwork, PromptEmbeddings, prompt_embeddings
-from hearthwatch.adapter.samples import answer_some
 from hearthwatch.adapter.spec import Spec
 from hearthwatch.artifacts.card import Card
 from hearthwatch.artifacts.catalog import entries_for
 from hearthwatch.artifacts.description import Description, WeightsOrigin
 from hearthwatch.artifacts.graph import Graph
-from hearthwatch.artifacts.lookup import FoundWeights, WeightsChoice, find_weights
-from hearthwatch.artifacts.samples import SAMPLE, SAMPLES_DIR, SENTENCE
+from hearthwatch.artifacts.lookup import FoundWeights, find_weights
+from hearthwatch.artifacts.samples import SAMPLE
 from hearthwatch.artifacts.search import WeightsQuery
 from hearthwatch.artifacts.tokens import TextDescription
 from hearthwatch.errors import (
     HearthwatchError,
-    InferenceFailed,
     LoadFailed,
     OutOfMemory,
     SettingsError,
     WeightsInvalid,
     WeightsMissing,
 )
-from hearthwatch.runtimes.base import Engine, EngineName, LoadRequest, Precision, Runtime, RuntimeInfo
+from hearthwatch.runtimes.base import LoadRequest, Precision
 from hearthwatch.runtimes.engine_build import load_with_tensorrt
 from hearthwatch.runtimes.memory import is_out_of_memory
 from hearthwatch.runtimes.rapidocr import RapidOCRRuntime
-from hearthwatch.runtimes.select import ALL_ENGINES, load_graph, resolve_device
-from hearthwatch.runtimes.upgrade import Progress, UpgradingRuntime
+from hearthwatch.runtimes.select import load_graph, resolve_device
 from hearthwatch.settings import TensorRTSettings
-from hearthwatch.vision.boxes import Box
-from hearthwatch.vision.image import Image
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-def _in_silence(_model: str, _step: str) -> None:
-    """A load that nobody watches."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """Where weights and caches are, and what may run them. Plain values: `settings` is read by the entry points.
-
-    Attributes:
-        models_dir: folder in which weights are looked for.
-        cache_dir: compiled networks and verdicts; None keeps none.
-        device: auto, cpu, gpu, npu or cuda:N.
-        precision: `auto` takes the fastest that the hardware has and whose results agree.
-        paths: explicit weight files or folders by model name.
-        variables: (name, value) of the environment variable that points at a model's weights, by model name.
-        weights: what all models use for which nobody names a file: real ones, or the samples.
-        samples_dir: folder with the samples.
-        threads: of one call; None leaves it to the engine.
-        engines: in the order in which they are tried.
-        tensorrt: how each model may use TensorRT, by model name.
-        switched_off: models that somebody does not want at all: they are neither offered nor loaded.
-        concurrency: calls of one model that are expected at the same time.
-        rejected: engines that must not be tried, with the reason of each; they count as passed over.
-        allow_slower: where an engine has no room for the network, the next one may try.
-        hub_cache: the folder `hub` of Hugging Face's own cache; None looks nowhere.
-        progress: told (model, step) while a load takes long, from the thread that loads; it must not raise.
-    """
-
-    models_dir: Path
-    cache_dir: Path | None = None
-    device: str = "auto"
-    precision: Literal["auto"] | Precision = "auto"
-    paths: dict[str, Path] = field(default_factory=dict)
-    variables: dict[str, tuple[str, str]] = field(default_factory=dict)
-    weights: WeightsChoice = "real"
-    samples_dir: Path = SAMPLES_DIR
-    threads: int | None = None
-    engines: Sequence[Engine] = ALL_ENGINES
-    tensorrt: dict[str, TensorRTSettings] = field(default_factory=dict)
-    switched_off: frozenset[str] = frozenset()
-    concurrency: int = 1
-    rejected: Mapping[EngineName, str] = field(default_factory=dict)
-    allow_slower: bool = False
-    hub_cache: Path | None = None
-    progress: Callable[[str, str], None] = field(default=_in_silence, compare=False, repr=False)
-
-    def given(self, model: str) -> str:
-        """Who named a file for a model: "a given path" or the name of a variable; empty where nobody did."""
-        if model in self.paths:
-            return "a given path"
-        return self.variables[model][0] if model in self.variables else ""
-
-    def uses_sample(self, spec: Spec) -> bool:
-        """Whether the model answers with sample weights: not where it brings its own, or somebody named a file."""
-        return self.weights == "sample" and not spec.bundled and not self.given(spec.name)
-
-    def remarks(self) -> list[str]:
-        """Sentences about weights that a person should read before any answer; none where all are real."""
-        if self.weights != "sample":
-            return []
-        named = ", ".join(f"{model} ({self.given(model)})" for model in sorted({*self.paths, *self.variables}))
-        return [SENTENCE, *([f"not sample weights, but those that were named: {named}"] if named else [])]
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Milliseconds of one call: before the network, inside the engine, and after it.
-
-    What a model with several graphs computes between them counts as preprocessing of the next one.
-    """
-
-    preprocess_ms: float = 0.0
-    infer_ms: float = 0.0
-    postprocess_ms: float = 0.0
-
-    @property
-    def inference_time_ms(self) -> float:
-        """Preprocessing, network and postprocessing, as CONTRACT.md defines it."""
-        return self.preprocess_ms + self.infer_ms + self.postprocess_ms
-
-
-class LoadedModel:
-    """An adapter with its runtime: answers until it is closed. Safe to call from several threads at once."""
-
-    def __init__(
-        self, adapter: Adapter[Any], runtime: Runtime, passed_over: Sequence[tuple[str, str]], notes: Sequence[str] = ()
-    ) -> None:
-        self.adapter = adapter
-        self.runtime = runtime
-        self._passed_over = tuple(passed_over)
-        self._notes = tuple(notes)
-
-    @property
-    def passed_over(self) -> tuple[tuple[str, str], ...]:
-        """Engines that do not serve, with the reason of each, as it is now: a build may have changed it since."""
-        progress = self.progress
-        if progress is None or progress.state == "building_engine":
-            return self._passed_over
-        rest = tuple((name, reason) for name, reason in self._passed_over if name != "tensorrt")
-        return rest if progress.reason is None else (("tensorrt", progress.reason), *rest)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences on what a person would not expect."""
-        return (*self._notes, *self.info.notes)
-
-    @property
-    def info(self) -> RuntimeInfo:
-        """What runs."""
-        return self.runtime.info
-
-    @property
-    def progress(self) -> Progress | None:
-        """How the build of a better engine goes; None where none is built."""
-        return self.runtime.progress if isinstance(self.runtime, UpgradingRuntime) else None
-
-    @property
-    def weights(self) -> WeightsOrigin:
-        """Whether its answers come from real, sample or custom weights."""
-        return self.adapter.description.weights
-
-    def predict(self, images: Sequence[Image]) -> tuple[list[Any], Timings]:
-        """N images to N results, with the time it took.
-
-        Raises:
-            InferenceFailed: the engine or the decoding of its answer failed, or it looks at no single pictures.
-        """
-        return self._timed(lambda run: self.looking.predict(images, run))
-
-    def watch(self, clips: Sequence[Array], sentences: Sentences) -> tuple[list[Any], Timings]:
-        """N clips, as the adapter makes them of frames, to N results, with the time it took.
-
-        Raises:
-            InferenceFailed: the engine or the decoding of its answer failed, or it watches no clips.
-        """
-        return self._timed(lambda run: self.watching.watch(clips, sentences, run))
-
-    def read(self, texts: Sequence[str]) -> tuple[list[Any], Timings]:
-        """N texts to N results, with the time it took.
-
-        Raises:
-            InferenceFailed: the engine or the decoding of its answer failed, or it looks at pictures.
-        """
-        if not isinstance(self.adapter, TextAdapter):
-            raise InferenceFailed(f"{self.adapter.SPEC.name} looks at {_subject(self.adapter)} and reads no texts")
-        reading: TextAdapter[Any] = self.adapter
-        return self._timed(lambda run: reading.read(texts, run))
-
-    @property
-    def looking(self) -> PictureAdapter[Any]:
-        """The adapter of a model that looks at pictures.
-
-        Raises:
-            InferenceFailed: it does not.
-        """
-        if not isinstance(self.adapter, PictureAdapter):
-            raise InferenceFailed(f"{self.adapter.SPEC.name} looks at {_subject(self.adapter)} and not at pictures")
-        return self.adapter
-
-    @property
-    def watching(self) -> FramesAdapter[Any]:
-        """The adapter of a model that watches clips.
-
-        Raises:
-            InferenceFailed: it does not.
-        """
-        if not isinstance(self.adapter, FramesAdapter):
-            raise InferenceFailed(f"{self.adapter.SPEC.name} looks at {_subject(self.adapter)} and watches no clips")
-        return self.adapter
-
-    def for_boxes(self, image: Image, boxes: Sequence[Box]) -> tuple[list[Any], Timings]:
-        """One answer per box, with the time it took.
-
-        Raises:
-            BadBox: a box outside the picture.
-            InferenceFailed: the engine or the decoding of its answer failed.
-        """
-        return self._timed(lambda run: list(self.looking.for_boxes(image, boxes, run)))
-
-    def together(self, questions: Sequence[tuple[Image, Sequence[Box]]]) -> tuple[list[list[Any]], Timings]:
-        """Several pictures with their boxes in one `predict`; each gets the answers that it would get alone.
-
-        Args:
-            questions: pictures with boxes, as `for_boxes` takes them; no boxes asks about the picture.
-
-        Returns:
-            The answers to each question, and the time of them all.
-
-        Raises:
-            BadBox: a box outside its picture.
-            InferenceFailed: the engine or the decoding of its answer failed.
-        """
-        if not self.adapter.batches():
-            raise ValueError(f"{self.adapter.SPEC.name} looks at pictures one by one")
-        return self._timed(lambda run: self._together(questions, run))
-
-    def warm_up(self, batch: int = 1) -> None:
-        """Answer about a photograph or a sentence, so that the first caller does not pay for an engine's first call.
-
-        Args:
-            batch: questions in that call.
-
-        Raises:
-            InferenceFailed: it cannot answer.
-        """
-        if not self.adapter.SPEC.bundled:  # their runtime answers once while it loads
-            self._timed(lambda run: answer_some(self.adapter, run, batch))
-
-    def close(self) -> None:
-        """Give the memory back."""
-        self.runtime.close()
-
-    def _together(self, questions: Sequence[tuple[Image, Sequence[Box]]], run: Run) -> list[list[Any]]:
-        adapter = self.looking
-        looks = [adapter.looks_at(image, boxes) for image, boxes in questions]
-        images = list(itertools.chain.from_iterable(looks))
-        results = adapter.predict(images, run)
-        if len(results) != len(images):
-            raise InferenceFailed(f"{adapter.SPEC.name} gave {len(results)} answers to {len(images)} pictures")
-        rest = iter(results)
-        return [
-            list(adapter.answers(list(itertools.islice(rest, len(look))), boxes))
-            for look, (_, boxes) in zip(looks, questions, strict=True)
-        ]
-
-    def _timed(self, call: Callable[[Run], list[T]]) -> tuple[list[T], Timings]:
-        watch = _Stopwatch(self.runtime.run)
-        try:
-            results = call(watch.run)
-        except HearthwatchError:
-            raise
-        except Exception as error:
-            name = self.adapter.SPEC.name
-            if is_out_of_memory(error):
-                raise OutOfMemory(f"{name} ran out of memory: {type(error).__name__}: {error}") from error
-            raise InferenceFailed(f"{name} failed: {type(error).__name__}: {error}") from error
-        return results, watch.timings()
-
-
-def _subject(adapter: Adapter[Any]) -> str:
-    """What an adapter looks at, for a message."""
-    if isinstance(adapter, TextAdapter):
-        return "texts"
-    return "clips" if isinstance(adapter, FramesAdapter) else "pictures"
-
-
-class _Stopwatch:
-    """Tells the time inside the engine from the time around it."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._infer_s = 0.0
-        self._started = self._last = time.perf_counter()
-
-    def run(self, inputs: Tensors) -> Mapping[str, Array]:
-        started = time.perf_counter()
-        try:
-            return self._run(inputs)
-        finally:
-            self._last = time.perf_counter()
-            self._infer_s += self._last - started
-
-    def timings(self) -> Timings:
-        """Of a call that ends now."""
-        after = time.perf_counter() - self._last if self._infer_s else 0.0
-        before = time.perf_counter() - self._started - self._infer_s - after
-        return Timings(max(0.0, before) * 1000, self._infer_s * 1000, after * 1000)
 
 
 def load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedModel:

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from hearthwatch.adapter.facade import options_from
-from hearthwatch.adapter.loading import LoadOptions
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.analysis import DETECTOR, Analyzer, Event
 from hearthwatch.cli.evening import Evening, read_evening
 from hearthwatch.cli.listening import Listening, leave, listening_services, say_where, serving_options

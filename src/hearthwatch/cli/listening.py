@@ -19,7 +19,7 @@ from rich.console import Console
 
 from hearthwatch import __version__
 from hearthwatch.adapter.facade import options_from
-from hearthwatch.adapter.loading import LoadOptions
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.cli.ports import Ports, check_exposure, port_numbers, url
 from hearthwatch.cli.terminal import say
 from hearthwatch.errors import SettingsError

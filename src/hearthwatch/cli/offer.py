@@ -11,7 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hearthwatch.adapter.loading import LoadOptions, find
+from hearthwatch.adapter.loading import find
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.analysis import DETECTOR
 from hearthwatch.artifacts.catalog import CatalogEntry, default_entry
 from hearthwatch.cli.listening import Listening

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hearthwatch.adapter.loading import LoadOptions, find
+from hearthwatch.adapter.loading import find
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.cli.listening import leave, listening_services, say_where, serving_options
 from hearthwatch.cli.ports import Ports
 from hearthwatch.cli.terminal import say

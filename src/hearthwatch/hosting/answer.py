@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from hearthwatch.adapter.base import Adapter, PictureAdapter
 from hearthwatch.adapter.frames import FramesAdapter
-from hearthwatch.adapter.loading import LoadedModel, Timings
+from hearthwatch.adapter.loaded import LoadedModel, Timings
 from hearthwatch.adapter.spec import Scope
 from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome
 from hearthwatch.errors import DeadlineExceeded, HearthwatchError, InferenceFailed

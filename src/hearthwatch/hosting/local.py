@@ -18,7 +18,9 @@ from typing import Any, Self
 
 from hearthwatch.adapter.base import Adapter
 from hearthwatch.adapter.frames import FramesAdapter
-from hearthwatch.adapter.loading import LoadedModel, LoadOptions, load
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.loading import load
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.adapter.spec import Priority
 from hearthwatch.enrichment.runner import ModelCall, Outcome
 from hearthwatch.errors import (

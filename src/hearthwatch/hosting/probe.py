@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from hearthwatch.adapter.base import Adapter
-from hearthwatch.adapter.loading import LoadOptions, find
+from hearthwatch.adapter.loading import find
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.adapter.precision import processor
 from hearthwatch.adapter.spec import Scope
 from hearthwatch.artifacts.graph import read_graph

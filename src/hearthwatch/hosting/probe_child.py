@@ -17,7 +17,8 @@ from typing import Self
 
 import numpy as np
 
-from hearthwatch.adapter.loading import LoadedModel, load
+from hearthwatch.adapter.loaded import LoadedModel
+from hearthwatch.adapter.loading import load
 from hearthwatch.adapter.spec import Scope
 from hearthwatch.errors import HearthwatchError, InferenceFailed, LoadFailed, OutOfMemory
 from hearthwatch.hosting.memory import Memory, memory_for

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from hearthwatch.adapter.base import Adapter
-from hearthwatch.adapter.loading import LoadOptions
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.runtimes.base import Engine
 from hearthwatch.runtimes.select import ALL_ENGINES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from hearthwatch.adapter.loading import LoadedModel
+from hearthwatch.adapter.loaded import LoadedModel
 from hearthwatch.artifacts.description import WeightsOrigin
 from hearthwatch.artifacts.samples import SENTENCE
 from hearthwatch.hosting.spec import ModelPriority

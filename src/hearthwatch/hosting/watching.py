@@ -14,7 +14,8 @@ from typing import Any
 
 from hearthwatch.adapter.base import Adapter, Array
 from hearthwatch.adapter.frames import FramesAdapter, Sentences, check_count, labels_or, make_clips, of_frame
-from hearthwatch.adapter.loading import LoadOptions, Timings
+from hearthwatch.adapter.loaded import Timings
+from hearthwatch.adapter.options import LoadOptions
 from hearthwatch.enrichment.runner import ModelCall, Runner
 from hearthwatch.enrichment.texts import TextEmbeddings
 from hearthwatch.errors import InputError
