@@ -54,7 +54,7 @@ class ClipTokenizer:
             raise WeightsInvalid(f"the vocabulary has no {' and no '.join(missing)}: it is not CLIP's")
         self.length = length
         self._start, self._end = vocabulary.tokens[START], vocabulary.tokens[END]
-        self._encoder = _encoder(vocabulary)
+        self._encoder = encoder_of(vocabulary)
 
     def encode(self, texts: Sequence[str]) -> Tokens:
         """N texts to (N, length). N may be 0."""
@@ -72,7 +72,8 @@ class ClipTokenizer:
         return Tokens(ids, mask, tuple(truncated))
 
 
-def _encoder(vocabulary: Vocabulary) -> Any:
+def encoder_of(vocabulary: Vocabulary) -> Any:
+    """The library's tokeniser of a vocabulary: words as CLIP splits them, without start and end."""
     # Not at the top: every command imports the models, and only a text tower needs it.
     from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
