@@ -1,5 +1,5 @@
 """`python -m training NETWORK...|all`: train the sample networks; `python -m training scene`: draw scenes;
-`python -m training mistakes`: plant mistakes and measure them.
+`python -m training mistakes`: plant mistakes and measure them; `python -m training prompts`: compare ways to ask CLIP.
 
 docs/sample-weights.md says what they are for.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from training.floors import FLOORS
 from training.zoo import RECIPES, SAMPLE, Outcome, Zoo, ZooError, cores, find_recipe
 
-ALL, SCENE, MISTAKES = "all", "scene", "mistakes"
+ALL, SCENE, MISTAKES, PROMPTS = "all", "scene", "mistakes", "prompts"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given == [MISTAKES]:
         planted = importlib.import_module("training.planted")
         sys.stdout.write(planted.table(importlib.import_module("training.held_out").MEASURES, SAMPLE))
+        return 0
+    if given == [PROMPTS]:
+        zero_shot = importlib.import_module("training.zero_shot")
+        sys.stdout.write(zero_shot.table(SAMPLE / "clip.onnx", zero_shot.held_out()))
         return 0
     asked = _parser().parse_args(given)
     zoo = Zoo(find_recipe, FLOORS, threads=asked.threads)
@@ -69,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m training",
         description="Train the sample networks on drawn scenes, from scratch. Those that are there and unchanged stay.",
         epilog=f"`python -m training {SCENE} --help` draws a scene; `python -m training {MISTAKES}` shows what planted "
-        "mistakes of preprocessing and decoding cost each network.",
+        f"mistakes of preprocessing and decoding cost each network; `python -m training {PROMPTS}` compares one "
+        "prompt, each template, and all of them averaged, as the CLIP pair is asked.",
     )
     parser.add_argument(
         "networks", nargs="+", choices=[*RECIPES, ALL], metavar="NETWORK", help=", ".join([ALL, *RECIPES])

@@ -6,9 +6,10 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from training import zero_shot
 from training.dataset import TEST
 from training.gather import in_parallel
-from training.recipes import depth, detector, person_reid, pet, plates, pose, threat, vehicle
+from training.recipes import clip, clip_text, depth, detector, person_reid, pet, plates, pose, threat, vehicle
 from training.scenes.draw import render
 from training.scenes.labels import RenderedScene
 
@@ -16,12 +17,19 @@ Figures = Mapping[str, float]
 #: Scenes: two processor cores draw them in about ten seconds.
 SCENES = range(TEST, TEST + 40)
 IDENTITIES, ANIMALS = range(21_000, 21_060), range(TEST + 1000, TEST + 1060)
+SUBJECTS = range(TEST + 2000, TEST + 2160)
 
 
 @functools.cache
 def scenes() -> tuple[RenderedScene, ...]:
     """As a camera sends them, 1280 x 720; drawn once in a process."""
     return tuple(in_parallel(render, SCENES, processes=2))
+
+
+@functools.cache
+def subjects() -> tuple[zero_shot.Seen, ...]:
+    """What a CLIP pair is asked about, in these scenes and in some of one subject."""
+    return (*zero_shot.held_out(SUBJECTS, range(0)), *(seen for seen in map(zero_shot.seen_in, scenes()) if seen.boxes))
 
 
 #: Model to how its network is measured.
@@ -34,4 +42,6 @@ MEASURES: Mapping[str, Callable[[Path], Figures]] = {
     "depth_estimator": lambda path: depth.evaluate(path, scenes()),
     "pet_classifier": lambda path: pet.evaluate(path, ANIMALS),
     "vehicle_classifier": lambda path: vehicle.evaluate(path, scenes()),
+    "clip": lambda path: clip.evaluate(path, subjects()),
+    "clip_text": lambda path: clip_text.evaluate(path, subjects()),
 }

@@ -18,6 +18,8 @@ import onnx
 import orjson
 from onnx import helper, numpy_helper
 
+from hearthwatch.adapter.clip_tokenizer import END, START
+from hearthwatch.artifacts.tokens import VOCABULARY_KEY
 from training.floors import FLOORS
 
 Json = dict[str, Any]
@@ -143,6 +145,18 @@ def _read_instead(graph: onnx.ModelProto, name: str, other: str) -> None:
         node.input[:] = [other if given == name else given for given in node.input]
 
 
+def _turned_vocabulary(path: Path) -> None:
+    """Each token has the number of the next one, but for start and end, without which nothing is read."""
+    graph = onnx.load(path)
+    for row in graph.metadata_props:
+        if row.key == VOCABULARY_KEY:
+            tokens: dict[str, int] = orjson.loads(row.value)
+            turned = [token for token in tokens if token not in (START, END)]
+            following = [*turned[1:], turned[0]]
+            row.value = orjson.dumps(tokens | {a: tokens[b] for a, b in zip(turned, following, strict=True)}).decode()
+    onnx.save(graph, path)
+
+
 BGR = Mistake("BGR for RGB", _input(color="BGR"))
 NOT_SCALED = Mistake("0..255 for 0..1", _input(scale=1.0))
 NOT_NORMALISED = Mistake("no mean and deviation", _input(mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0]))
@@ -151,6 +165,7 @@ TRANSPOSED = Mistake("transposed boxes", _gathered(_transposed))
 ANOTHER_ORDER = Mistake("wrong class order", _another_order)
 JOINTS_TRANSPOSED = Mistake("transposed key points", _gathered(_key_points_transposed))
 JOINTS_IN_ANOTHER_ORDER = Mistake("wrong joint order", _gathered(_key_points_in_another_order))
+WRONG_VOCABULARY = Mistake("wrong vocabulary order", _turned_vocabulary)
 FAR_FOR_NEAR = Mistake("far for near", _card(lambda card: card.update(near="small")))
 
 #: Each mistake with the measure that falls below its floor, by model.
@@ -177,6 +192,9 @@ CAUGHT: list[tuple[str, Mistake, str]] = [
     ("pet_classifier", ANOTHER_ORDER, "accuracy"),
     ("vehicle_classifier", NOT_NORMALISED, "accuracy"),
     ("vehicle_classifier", ANOTHER_ORDER, "accuracy"),
+    ("clip", BGR, "clothing_colour"),
+    ("clip", NOT_NORMALISED, "clothing_colour"),
+    ("clip_text", WRONG_VOCABULARY, "object_ensembled"),
 ]
 
 

@@ -38,6 +38,8 @@ RECIPES: Mapping[str, str] = {
     "depth_estimator": "training.recipes.depth",
     "pet_classifier": "training.recipes.pet",
     "vehicle_classifier": "training.recipes.vehicle",
+    "clip": "training.recipes.clip",
+    "clip_text": "training.recipes.clip_text",
 }
 ROOT = Path(__file__).resolve().parents[1]
 #: Where results go, and where checkpoints and drawn scenes are kept.
