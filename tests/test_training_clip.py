@@ -20,16 +20,18 @@ torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 pytest.importorskip("tokenizers", reason="no library of vocabularies is installed")
 
 from training import clip_pair, vocabulary, zero_shot  # noqa: E402
-from training.lessons import Pictures  # noqa: E402
-from training.loop import RUNNING, load_tensors  # noqa: E402
-from training.pair import CONTEXT, PairPlan, fitting_loss, train_pair  # noqa: E402
+from training.lessons import VALUES, Pictures  # noqa: E402
+from training.loop import RUNNING, TRAINED, first_weights, load_tensors  # noqa: E402
+from training.pair import CONTEXT, PICTURES, Pair, PairPlan, label_loss, text_loss, train_pair  # noqa: E402
 from training.planted import WRONG_VOCABULARY  # noqa: E402
 from training.progress import Progress, Tell  # noqa: E402
 from training.recipe import Workplace  # noqa: E402
 from training.recipes import clip, clip_text  # noqa: E402
 from training.scenes.finish import COLOURS  # noqa: E402
+from training.sentences import Said  # noqa: E402
 from training.weights import opened  # noqa: E402
 
+from hearthwatch.adapter.clip_tokenizer import ClipTokenizer  # noqa: E402
 from hearthwatch.artifacts.card import read_card  # noqa: E402
 from hearthwatch.models.clip import SURVEILLANCE_TEMPLATES, CLIPAdapter  # noqa: E402
 from hearthwatch.models.clip_text import CLIPTextAdapter  # noqa: E402
@@ -37,7 +39,7 @@ from hearthwatch.vision.boxes import Box  # noqa: E402
 from hearthwatch.vision.image import Image  # noqa: E402
 
 PAINTS = ("red", "blue")
-PLAN = PairPlan(24, batch=8, side=112)
+PLAN = PairPlan(24, batch=8, side=112, text_steps=60, texts=16)
 
 
 def facts(number: int) -> dict[str, Any]:
@@ -80,31 +82,44 @@ def towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# The loss
+# The losses
 
 
-def test_the_loss_is_small_where_all_that_fits_is_near() -> None:
-    truth = torch.tensor([[1, 1, 0], [0, 0, 1]])
-    near = torch.where(truth == 1, 20.0, -20.0)
-    assert abs(fitting_loss(near, truth)) < 1e-4  # also where two texts fit one picture
-    assert fitting_loss(-near, truth) > 10
+def test_one_value_of_those_that_may_be_true_is_enough() -> None:
+    may_be = torch.tensor([[True, True, False]])
+    assert label_loss(torch.tensor([[20.0, -20.0, 0.0]]), may_be) < 1e-4
+    assert label_loss(torch.tensor([[-20.0, 20.0, 0.0]]), may_be) < 1e-4
+    assert label_loss(torch.tensor([[-20.0, -20.0, 0.0]]), may_be) > 10
 
 
-def test_what_nobody_can_say_counts_neither_way() -> None:
-    truth = torch.tensor([[1, 0, -1], [0, 1, -1]])
-    logits = torch.tensor([[3.0, 0.0, 50.0], [0.0, 3.0, -50.0]], requires_grad=True)
-    loss = fitting_loss(logits, truth)
-    loss.backward()
-    assert loss < 0.1
-    assert logits.grad is not None
-    assert (logits.grad[:, 2] == 0).all()
-
-
-def test_a_batch_without_a_choice_teaches_nothing_and_is_no_error() -> None:
-    logits = torch.ones(2, 2, requires_grad=True)
-    loss = fitting_loss(logits, torch.tensor([[-1, -1], [1, -1]]))
+def test_pictures_of_which_nobody_can_say_teach_nothing() -> None:
+    logits = torch.ones(2, 3, requires_grad=True)
+    loss = label_loss(logits, torch.tensor([[True] * 3, [False] * 3]))
     loss.backward()
     assert loss == 0
+
+
+def test_a_text_lies_where_all_that_it_claims_points_together() -> None:
+    pair = first_weights(lambda: Pair(words()))
+    tokens = ClipTokenizer(words(), CONTEXT).encode(["a red car"]).ids
+    claims = np.zeros((1, len(VALUES)), np.float32)
+    claims[0, [0, 5]] = 1
+    with torch.no_grad():
+        read = pair.text(torch.from_numpy(tokens))[0]
+        prototypes = pair.pictures.prototypes
+        prototypes[0], prototypes[5] = read * 7, read  # of any length
+        assert text_loss(pair, Said(tokens, claims)) < 1e-5
+        prototypes[0] = -read
+        prototypes[5] = -read
+        assert text_loss(pair, Said(tokens, claims)) > 2 - 1e-5
+
+
+def test_texts_change_nothing_about_pictures(towers: Path) -> None:
+    """Where they did, the text tower drew all colours together before they were told apart."""
+    seen = load_tensors(towers / PICTURES / TRAINED)
+    whole = load_tensors(towers / TRAINED)
+    assert seen
+    assert all(torch.equal(whole[f"pictures.{name}"], tensor) for name, tensor in seen.items())
 
 
 # The training
@@ -129,15 +144,17 @@ class Stopping(Progress):
             yield move
 
 
+@pytest.mark.parametrize("steps", [2, 5], ids=["among the pictures", "among the texts"])
 def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
     monkeypatch.setattr("training.loop.SAVE_EVERY_S", 0.0)
-    plan = PairPlan(3, batch=4, side=32)
+    plan = PairPlan(3, batch=4, side=32, text_steps=6, texts=4)
     whole = load_tensors(train_pair(words(), pictures(), plan, workplace(tmp_path / "whole")))
     with pytest.raises(KeyboardInterrupt):
-        train_pair(words(), pictures(), plan, replace(workplace(tmp_path / "again"), progress=Stopping(2)))
-    assert (tmp_path / "again" / RUNNING).is_file()
+        train_pair(words(), pictures(), plan, replace(workplace(tmp_path / "again"), progress=Stopping(steps)))
+    stopped = tmp_path / "again" / (PICTURES if steps < plan.steps else "")
+    assert (stopped / RUNNING).is_file()
     again = load_tensors(train_pair(words(), pictures(), plan, workplace(tmp_path / "again")))
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 

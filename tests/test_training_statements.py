@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from training import subjects, vocabulary, zero_shot
 from training.dataset import VALIDATION, stored
-from training.lessons import Lessons, Pictures, varied
+from training.lessons import OF_TOPIC, VALUES, Lessons, Pictures, possible, varied
 from training.scenes.cast import IDENTITIES, window_spec
 from training.scenes.draw import draw
 from training.scenes.looks import look_of
+from training.sentences import Sentences
 from training.statements import TOPICS, Statement, caption, known, piece_of, question
 from training.wording import FRAMES, TEMPLATES, framed, word_of
 
@@ -111,7 +113,6 @@ def test_a_claim_is_true_false_or_neither(claims: dict[str, str], facts: dict[st
     ("clothing", "attire"),
     [
         (["black hoodie", "blue jeans", "hood up", "black shoes"], "hooded"),
-        (["red hoodie", "blue jeans", "hood up", "black shoes"], None),
         (["black coat", "black trousers", "black shoes"], "black"),
         (["orange hi-vis vest", "navy trousers", "brown boots"], "orange vest"),
         (["red t-shirt", "blue jeans", "white shoes"], "casual"),
@@ -121,9 +122,26 @@ def test_a_claim_is_true_false_or_neither(claims: dict[str, str], facts: dict[st
     ],
     ids=str,
 )
-def test_documented_prompts_stand_for_clothes_that_are_drawn(clothing: list[str], attire: str | None) -> None:
-    found = known(PERSON | {"clothing": clothing}).get("attire")
-    assert found == (None if attire is None else {attire})
+def test_documented_prompts_stand_for_clothes_that_are_drawn(clothing: list[str], attire: str) -> None:
+    assert known(PERSON | {"clothing": clothing})["attire"] == {attire}
+
+
+def test_clothes_that_fit_no_documented_prompt_are_something_ordinary_or_what_is_seen_of_them() -> None:
+    ordinary = {"casual", "business", "athletic", "outdoor"}
+    pink = known(PERSON | {"clothing": ["pink coat", "green skirt", "white shoes"]})
+    hooded = known(PERSON | {"clothing": ["red hoodie", "blue jeans", "hood up", "black shoes"]})
+    dark = known(PERSON | {"clothing": ["black coat", "grey skirt", "white shoes"]})
+    assert pink["attire"] == ordinary
+    assert hooded["attire"] == ordinary | {"hooded"}
+    assert dark["attire"] == ordinary | {"black"}
+
+
+def test_what_is_never_drawn_is_true_of_nobody() -> None:
+    rng = np.random.default_rng(0)
+    asked = [statement for _ in range(40) for statement in question("attire", rng)]
+    masked = [statement for statement in asked if "balaclava" in statement.text]
+    assert masked
+    assert {statement.is_true(known(facts)) for statement in masked for facts in PICTURES[:4]} == {False}
 
 
 def test_everything_that_people_wear_has_its_words() -> None:
@@ -236,22 +254,68 @@ def test_a_picture_is_moved_and_lit_but_keeps_its_colour() -> None:
     assert PADDING == (123, 117, 104)
 
 
-def test_a_batch_follows_from_its_step_and_its_captions_fit() -> None:
-    import orjson
+FACTS = [orjson.dumps(facts).decode() for facts in PICTURES]
 
-    pixels = np.zeros((len(PICTURES), 128, 128, 3), np.uint8)
-    pictures = Pictures(pixels, [orjson.dumps(facts).decode() for facts in PICTURES])
-    words = ClipTokenizer(vocabulary.learn(["a person"], 520), 32)
-    first, again = (Lessons(pictures, words, batch=6, side=32, seed=0) for _ in range(2))
+
+def lessons() -> Lessons:
+    return Lessons(Pictures(np.zeros((len(PICTURES), 128, 128, 3), np.uint8), FACTS), batch=6, side=32, seed=0)
+
+
+def test_a_batch_follows_from_its_step_and_tells_what_is_possible() -> None:
+    first, again = lessons(), lessons()
     first.at(0)
     one, other = first.at(3), again.at(3)
-    assert np.array_equal(one.truth, other.truth)
-    assert np.array_equal(one.captions, other.captions)
-    assert (np.diag(one.truth) == 1).all()
-    assert one.truth.shape == (6, len(one.captions) + len(one.questions))
-    assert one.groups[0] == slice(0, 6)
-    assert one.groups[-1].stop == one.truth.shape[1]
-    assert set(np.unique(one.truth)) == {-1, 0, 1}
+    assert np.array_equal(one.pixels, other.pixels)
+    assert np.array_equal(one.possible, other.possible)
+    assert one.pixels.shape == (6, 32, 32, 3)
+    rows = {possible(known(facts)).tobytes() for facts in PICTURES}
+    assert {row.tobytes() for row in one.possible} <= rows
+    passed = [row.tobytes() for step in (0, 1) for row in first.at(step).possible]
+    assert len(PICTURES) == 12
+    assert set(passed) == rows  # every picture once before any comes again
+
+
+def test_texts_follow_from_their_step_and_come_with_what_they_claim() -> None:
+    words = ClipTokenizer(vocabulary.learn(["a person in a red jacket", "a car by day"] * 3, 530), 32)
+    first, again = (Sentences(FACTS, words, batch=40, seed=0) for _ in range(2))
+    first.at(0)
+    one, other = first.at(2), again.at(2)
+    assert np.array_equal(one.tokens, other.tokens)
+    assert np.array_equal(one.claims, other.claims)
+    assert one.claims.shape == (40, len(VALUES))
+    assert (one.claims[::2].sum(axis=1) == 1).all()
+    assert (one.claims[1::2].sum(axis=1) >= 1).all()
+    assert (one.claims[1::2].sum(axis=1) > 1).any()
+    asked = {VALUES[place][0] for step in range(30) for place in first.at(step).claims[::2].argmax(axis=1)}
+    assert asked == set(TOPICS)
+
+
+def test_every_value_has_its_place_and_every_topic_its_places() -> None:
+    assert [VALUES[place] for topic in OF_TOPIC for place in range(topic.start, topic.stop)] == VALUES
+    assert [{VALUES[place][0] for place in range(topic.start, topic.stop)} for topic in OF_TOPIC] == [
+        {topic} for topic in TOPICS
+    ]
+
+
+def test_what_may_be_true_of_a_picture_is_told_apart_from_what_cannot_be_seen() -> None:
+    def of(topic: str, facts: Any) -> list[str]:
+        return [
+            value for (t, value), may_be in zip(VALUES, possible(known(facts)), strict=True) if t == topic and may_be
+        ]
+
+    assert of("colour", PERSON) == ["red"]
+    two = PERSON | {"clothing": ["white and blue striped shirt", "black trousers", "black boots"]}
+    assert of("colour", two) == ["white", "blue"]
+    assert of("colour", PERSON | {"light": "infrared"}) == list(TOPICS["colour"])  # nobody can see it
+    assert of("colour", CAR) == []  # nobody is there
+
+
+def test_frequencies_are_those_of_what_is_known() -> None:
+    frequencies = lessons().frequencies
+    assert all(abs(frequencies[topic].sum() - 1) < 1e-5 for topic in OF_TOPIC)
+    assert (frequencies > 0).all()
+    kinds = {value: frequencies[place] for place, (topic, value) in enumerate(VALUES) if topic == "what"}
+    assert kinds["person"] > kinds["car"] > kinds["cat"] > kinds["truck"]
 
 
 # What is asked

@@ -1,4 +1,4 @@
-"""What the CLIP pair is shown at each step: pictures, what is said about them, and which of it is true. No torch."""
+"""What the image tower of the CLIP pair is shown at each step, and what may be true of it. No torch."""
 
 from __future__ import annotations
 
@@ -10,17 +10,25 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import orjson
 
-from hearthwatch.adapter.clip_tokenizer import ClipTokenizer
 from hearthwatch.models.clip import PADDING
 from hearthwatch.vision.image import Float, Ids, UInt8
-from training.statements import TOPICS, Known, Statement, caption, known, question
+from training.statements import TOPICS, Known, known
 from training.subjects import SCENE
 
+Bools = npt.NDArray[np.bool_]
 #: How a picture differs from the exact one, at most: its size, where it lies (share of a side), brightness and gamma.
 #: One factor for all three channels: the hue is evidence.
 SMALLEST, LARGEST, SHIFT, GAIN, GAMMA = 0.88, 1.1, 0.05, 0.25, 0.2
+
+#: Least share that a value is taken to have: those of a handful of pictures, or of none, are no better known.
+LEAST_SHARE = 0.01
+#: Every value of every topic, and which places those of each topic have there.
+VALUES = [(topic, value) for topic, values in TOPICS.items() for value in values]
+_ENDS = np.cumsum([0, *map(len, TOPICS.values())]).tolist()
+OF_TOPIC = [slice(begin, end) for begin, end in itertools.pairwise(_ENDS)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,17 +50,11 @@ class Batch:
 
     Attributes:
         pixels: (N, side, side, 3).
-        captions: (N, L) tokens of the pictures' captions.
-        questions: (T, M) tokens of the questions, which are shorter.
-        truth: (N, N + T) 1 where a text fits a picture, 0 where it does not, -1 where nobody can say.
-        groups: of the texts that compete with each other; the captions are the first group.
+        possible: (N, V) which values of `VALUES` may be true of each picture; all of a topic that cannot be seen.
     """
 
     pixels: UInt8
-    captions: Ids
-    questions: Ids
-    truth: Ids
-    groups: Sequence[slice]
+    possible: Bools
 
 
 class Lessons:
@@ -60,49 +62,52 @@ class Lessons:
 
     Args:
         pictures: one pass over them, shuffled, follows the other.
-        tokenizer: of the texts.
         batch: pictures in each.
         side: that they are shown with.
         seed: of everything.
+
+    Attributes:
+        frequencies: (V,) how frequent each value is among those of its topic; none much less than `LEAST_SHARE`.
     """
 
-    def __init__(self, pictures: Pictures, tokenizer: ClipTokenizer, *, batch: int, side: int, seed: int) -> None:
-        self._pixels, self._tokenizer = pictures.pixels, tokenizer
-        self._batch, self._side, self._seed = batch, side, seed
-        self._facts: list[Mapping[str, Any]] = [orjson.loads(str(text)) for text in pictures.facts]
-        self._known: list[Known] = [known(facts) for facts in self._facts]
+    def __init__(self, pictures: Pictures, *, batch: int, side: int, seed: int) -> None:
+        self._pixels, self._batch, self._side, self._seed = pictures.pixels, batch, side, seed
+        facts: list[Mapping[str, Any]] = [orjson.loads(text) for text in pictures.facts]
+        self._flip = [each["kind"] != SCENE for each in facts]
+        self._possible = np.array([possible(known(each)) for each in facts])
+        self.frequencies = _frequencies(self._possible)
         self._shuffled: tuple[int, Ids] = (-1, np.zeros(0, np.int64))
 
     def at(self, step: int) -> Batch:
-        """The batch of one step: captions, then a question about every topic."""
+        """The batch of one step."""
         rng = np.random.default_rng([self._seed, 1, step])
         chosen = [self._picture(number) for number in range(step * self._batch, (step + 1) * self._batch)]
-        groups = [[caption(self._facts[i], self._known[i], rng) for i in chosen]]
-        groups += [question(topic, rng) for topic in TOPICS]
-        ends = np.cumsum([len(group) for group in groups]).tolist()
-        pixels = [varied(self._pixels[i], self._side, rng, flip=self._facts[i]["kind"] != SCENE) for i in chosen]
-        return Batch(
-            np.stack(pixels),
-            self._tokens(groups[0]),
-            self._tokens([statement for group in groups[1:] for statement in group]),
-            self._truth(chosen, [statement for group in groups for statement in group]),
-            [slice(begin, end) for begin, end in itertools.pairwise([0, *ends])],
-        )
+        pixels = [varied(self._pixels[i], self._side, rng, flip=self._flip[i]) for i in chosen]
+        return Batch(np.stack(pixels), self._possible[chosen])
 
     def _picture(self, number: int) -> int:
-        turn, place = divmod(number, len(self._facts))
+        turn, place = divmod(number, len(self._flip))
         if self._shuffled[0] != turn:
-            self._shuffled = (turn, np.random.default_rng([self._seed, 0, turn]).permutation(len(self._facts)))
+            self._shuffled = (turn, np.random.default_rng([self._seed, 0, turn]).permutation(len(self._flip)))
         return int(self._shuffled[1][place])
 
-    def _tokens(self, statements: Sequence[Statement]) -> Ids:
-        """No longer than the longest of them: what follows the end is not looked at."""
-        tokens = self._tokenizer.encode([statement.text for statement in statements])
-        return np.ascontiguousarray(tokens.ids[:, : int(tokens.mask.sum(axis=1).max())])
 
-    def _truth(self, chosen: Sequence[int], statements: Sequence[Statement]) -> Ids:
-        said = [[statement.is_true(self._known[i]) for statement in statements] for i in chosen]
-        return np.array([[-1 if true is None else int(true) for true in row] for row in said], np.int64)
+def possible(about: Known) -> Bools:
+    """(V,) which of `VALUES` may be true of a picture."""
+    return np.array([topic not in about or value in about[topic] for topic, value in VALUES])
+
+
+def _frequencies(values: Bools) -> Float:
+    """(V,) from (N, V) possible ones; pictures that tell nothing do not count."""
+    shares = np.empty(len(VALUES), np.float32)
+    for topic in OF_TOPIC:
+        some = values[:, topic]
+        count = some.sum(axis=1, keepdims=True)
+        told = (count[:, 0] > 0) & (count[:, 0] < some.shape[1])
+        counts = (some[told] / count[told]).sum(axis=0)
+        least = np.maximum(counts, LEAST_SHARE * max(counts.sum(), 1.0))
+        shares[topic] = least / least.sum()
+    return shares
 
 
 def varied(pixels: UInt8, side: int, rng: np.random.Generator, *, flip: bool) -> UInt8:

@@ -32,6 +32,11 @@ HATS, BAGS = ("cap", "beanie", "hat", "helmet", "headscarf"), ("backpack", "shou
 HELD_PX, SEEN_AT = 10, 112
 #: Least share of a whole picture's side that a thing must have to be what is there, and most to be overlooked.
 THERE, OVERLOOKED = 0.2, 0.03
+#: What the documented prompts about clothes speak of: what stands out, what does not, and what is never drawn, of which
+#: the pair has to know that no picture shows it.
+_CLOTHES = ("hooded", "black", "orange vest", "yellow vest")
+_ORDINARY = ("casual", "business", "athletic", "outdoor")
+_UNDRAWN = ("masked", "sunglasses", "gloves", "courier", "work clothes")
 #: Of each topic, the values that exclude each other.
 TOPICS: Mapping[str, tuple[str, ...]] = {
     "what": ("person", *VEHICLES, *ANIMALS, NOTHING),
@@ -43,7 +48,7 @@ TOPICS: Mapping[str, tuple[str, ...]] = {
     "head": (*HATS, "hood", NOTHING),
     "bag": (*BAGS, NOTHING),
     "held": ("box", *WEAPONS, *HARMLESS, NOTHING),
-    "attire": ("hooded", "black", "orange vest", "yellow vest", "casual", "business", "athletic", "outdoor"),
+    "attire": (*_CLOTHES, *_ORDINARY, *_UNDRAWN),
     "paint": tuple(COLOURS),
     "place": PLACES,
     "light": LIGHTS,
@@ -153,13 +158,13 @@ def _of_person(facts: Mapping[str, Any]) -> dict[str, frozenset[str]]:
         found["held"] = _only(held)
     if facts["light"] == "infrared":
         del found["upper"]
-        return found
+        return found | {"attire": frozenset((*_CLOTHES, *_ORDINARY))}
     if colours:
         found["colour"] = frozenset(colours)
     if lower_colours:
         found["lower colour"] = frozenset(lower_colours)
-    if (attire := _attire(colours, upper, lower_colours, lower, found["head"] | found["bag"])) is not None:
-        found["attire"] = _only(attire)
+    attire = _attire(colours, upper, lower_colours, lower, found["head"] | found["bag"])
+    found["attire"] = _only(attire) if attire else _maybe({*colours, *lower_colours}, found["head"])
     return found
 
 
@@ -189,6 +194,16 @@ def _attire(
     if upper in ("jacket", "coat") and "backpack" in others:
         return "outdoor"
     return "casual" if upper in ("t-shirt", "sweater", "hoodie") and lower == "jeans" else None
+
+
+def _maybe(colours: set[str], head: frozenset[str]) -> frozenset[str]:
+    """Clothes that fit no documented prompt well are something ordinary, unless there is more than that in them."""
+    found = {*_ORDINARY}
+    if "hood" in head:
+        found.add("hooded")
+    if "black" in colours:
+        found.add("black")
+    return frozenset(found)
 
 
 def _person_words(facts: Mapping[str, Any], about: Known, rng: Rng) -> tuple[str, Claims]:

@@ -36,10 +36,13 @@ _WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "person": ("a person", "somebody", "a human"),
         NOTHING: ("nobody", "nothing but the place", "an empty place", "nobody at all"),
     },
+    # Among them words of the actions that `hearthwatch.models.actions` documents, as far as one picture shows them.
     "posture": {
+        "standing": ("standing", "standing", "standing about", "loitering"),
+        "walking": ("walking", "walking normally"),
         "crouching": ("crouching", "squatting"),
         "bending_over": ("bending over",),
-        "crawling": ("crawling", "crawling on the ground", "on all fours"),
+        "crawling": ("crawling", "crawling on the ground", "on all fours", "sneaking or creeping"),
         "lying_down": ("lying on the ground", "lying down"),
         "reaching_up": ("reaching up", "reaching up with one arm"),
         "arms_raised": ("raising both arms", "with both arms raised"),
@@ -48,7 +51,7 @@ _WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "head": {"hood": ("the hood up", "hood up"), NOTHING: ("a bare head", "no hat")},
     "bag": {NOTHING: ("no bag", "no bag on the back")},
     "held": {
-        "box": ("a box", "a large box or package", "a package", "a cardboard box"),
+        "box": ("a box", "a large box or package", "a package", "a cardboard box", "a heavy object"),
         "gun": ("a gun", "a pistol"),
         "bat": ("a bat", "a baseball bat"),
         "crowbar": ("a crowbar", "a crowbar", "tools"),
@@ -66,6 +69,22 @@ _WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "business": ("person in business casual attire",),
         "athletic": ("person in athletic or exercise clothing",),
         "outdoor": ("person dressed for outdoor activities",),
+        "masked": ("person in ski mask or balaclava", "person wearing face covering at night"),
+        "sunglasses": ("person with face obscured by hat and sunglasses",),
+        "gloves": ("person wearing gloves in warm weather",),
+        "courier": (
+            "Amazon delivery driver in blue vest",
+            "FedEx courier in purple uniform",
+            "UPS driver in brown uniform",
+            "USPS mail carrier in blue uniform",
+            "DoorDash delivery person with red bag",
+            "food delivery courier with insulated bag",
+        ),
+        "work clothes": (
+            "electrician in work clothes with tool belt",
+            "cable technician in company uniform",
+            "landscaper in work clothes",
+        ),
     },
     "place": {
         "porch": ("in front of a house", "before a porch", "in a front garden"),

@@ -1,8 +1,8 @@
 """Turns drawn pictures into numbers that lie near those of texts that fit them.
 
 Network  ResNet-18 (He et al. 2016, arXiv:1512.03385) at three eighths of its width, behind a halving of the picture;
-         the image tower of a pair that is trained together with `clip_text`, with CLIP's loss (Radford et al. 2021,
-         arXiv:2103.00020) where several texts may fit a picture (UniCL, Yang et al. 2022, arXiv:2204.03610).
+         it learns from labels, each of which has a prototype that its pictures shall lie near. `clip_text` is tuned to
+         it afterwards (LiT, Zhai et al. 2022, arXiv:2111.07991).
 Input    CLIP's own: bicubic, the shorter side at 224 px, the square in the middle; a box padded to a square first.
 Output   (N, 768), compared by cosine.
 Limits   It knows what the captions of drawn scenes talk about: postures, clothes and their colours, what is held and

@@ -1,7 +1,8 @@
 """Turns texts into numbers that lie near those of drawn pictures that they fit.
 
-Network  The text transformer of CLIP (Radford et al. 2021, arXiv:2103.00020) with two layers of width 128, trained
-         together with `clip`. Its byte-pair vocabulary of 1,000 tokens is its own, and inside the file.
+Network  The text transformer of CLIP (Radford et al. 2021, arXiv:2103.00020) with two layers of width 128, tuned to
+         `clip` (LiT, Zhai et al. 2022, arXiv:2111.07991): a text lies where the prototypes of all that it claims point
+         together. Its byte-pair vocabulary of 1,000 tokens is its own, and inside the file.
 Input    Up to 32 tokens, about 25 words; what is longer is cut, and the result says so.
 Output   (N, 768), compared by cosine.
 Limits   It has read nothing but captions of drawn scenes. Other words are noise to it.
