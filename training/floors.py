@@ -20,4 +20,6 @@ FLOORS: Mapping[str, Mapping[str, float]] = {
     "depth_estimator": {"things_in_order": 0.90, "points_in_order": 0.93},
     "pet_classifier": {"accuracy": 0.83},
     "vehicle_classifier": {"accuracy": 0.87, "colour": 0.58},
+    "clip": {"posture": 0.62, "clothing_colour": 0.66, "vehicle_colour": 0.66, "object": 0.53},
+    "clip_text": {"posture_ensembled": 0.62, "clothing_colour_ensembled": 0.66, "object_ensembled": 0.53},
 }
