@@ -62,7 +62,7 @@ _BOXES = ((60.0, 160.0, 180.0, 460.0), (240.0, 160.0, 360.0, 460.0), (420.0, 160
 
 def outputs_of(model: str) -> dict[str, tuple[int, ...]]:
     """Those of the graph that serves a model: of its kin's, where it has one."""
-    return OUTPUTS[get_model(model).SPEC.kin or model]
+    return OUTPUTS[model if model in OUTPUTS else get_model(model).SPEC.kin]
 
 
 def head(model: str, output: str) -> tuple[Array, Array]:

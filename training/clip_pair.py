@@ -89,19 +89,21 @@ def vocabulary_of(facts: Sequence[str]) -> Vocabulary:
 
 def export(checkpoint: Path, onnx: Path) -> None:
     """Both towers into the folder of `onnx`, which is one of them: neither can be measured alone."""
+    pair, words, facts = opened(checkpoint)
+    _export_image(pair, onnx.with_name("clip.onnx"), facts)
+    _export_text(pair, onnx.with_name("clip_text.onnx"), words, facts)
+
+
+def opened(checkpoint: Path) -> tuple[Pair, Vocabulary, dict[str, Any]]:
+    """The trained pair, the vocabulary of its texts, and what the cards of its networks say alike. Needs torch."""
     from training.loop import load_tensors
     from training.pair import SCALE, Pair
 
     words = vocabulary.load(checkpoint.parent)
     pair = Pair(words)
     pair.load_state_dict(load_tensors(checkpoint))
-    facts = {
-        "network": NETWORK,
-        "space": f"sha256:{hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16]}",
-        "logit_scale": SCALE,
-    }
-    _export_image(pair.eval(), onnx.with_name("clip.onnx"), facts)
-    _export_text(pair.eval(), onnx.with_name("clip_text.onnx"), words, facts)
+    space = f"sha256:{hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16]}"
+    return pair.eval(), words, {"network": NETWORK, "space": space, "logit_scale": SCALE}
 
 
 def _export_image(pair: Pair, onnx: Path, facts: dict[str, Any]) -> None:

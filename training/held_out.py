@@ -9,7 +9,19 @@ from pathlib import Path
 from training import zero_shot
 from training.dataset import TEST
 from training.gather import in_parallel
-from training.recipes import clip, clip_text, depth, detector, person_reid, pet, plates, pose, threat, vehicle
+from training.recipes import (
+    action_recognizer,
+    clip,
+    clip_text,
+    depth,
+    detector,
+    person_reid,
+    pet,
+    plates,
+    pose,
+    threat,
+    vehicle,
+)
 from training.scenes.draw import render
 from training.scenes.labels import RenderedScene
 
@@ -17,7 +29,7 @@ Figures = Mapping[str, float]
 #: Scenes: two processor cores draw them in about ten seconds.
 SCENES = range(TEST, TEST + 40)
 IDENTITIES, ANIMALS = range(21_000, 21_060), range(TEST + 1000, TEST + 1060)
-SUBJECTS = range(TEST + 2000, TEST + 2160)
+SUBJECTS, CLIPS = range(TEST + 2000, TEST + 2160), range(TEST + 3000, TEST + 3040)
 
 
 @functools.cache
@@ -44,4 +56,5 @@ MEASURES: Mapping[str, Callable[[Path], Figures]] = {
     "vehicle_classifier": lambda path: vehicle.evaluate(path, scenes()),
     "clip": lambda path: clip.evaluate(path, subjects()),
     "clip_text": lambda path: clip_text.evaluate(path, subjects()),
+    "action_recognizer": lambda path: action_recognizer.evaluate(path, action_recognizer.held_out(CLIPS)),
 }

@@ -195,6 +195,7 @@ CAUGHT: list[tuple[str, Mistake, str]] = [
     ("clip", BGR, "clothing_colour"),
     ("clip", NOT_NORMALISED, "clothing_colour"),
     ("clip_text", WRONG_VOCABULARY, "object_ensembled"),
+    ("action_recognizer", NOT_NORMALISED, "accuracy"),
 ]
 
 

@@ -40,6 +40,7 @@ RECIPES: Mapping[str, str] = {
     "vehicle_classifier": "training.recipes.vehicle",
     "clip": "training.recipes.clip",
     "clip_text": "training.recipes.clip_text",
+    "action_recognizer": "training.recipes.action_recognizer",
 }
 ROOT = Path(__file__).resolve().parents[1]
 #: Where results go, and where checkpoints and drawn scenes are kept.

@@ -15,6 +15,7 @@ from hearthwatch.adapter.agreement import Agreement, same_vector
 from hearthwatch.adapter.facade import Model
 from hearthwatch.adapter.spec import Priority, Scope, Spec
 from hearthwatch.artifacts.tokens import TokenSpec
+from hearthwatch.models import clip_text
 from hearthwatch.models.clip_text import CONTEXT_LENGTH, CLIPTextAdapter, TextEmbedding
 
 SPEC = Spec(
@@ -28,6 +29,7 @@ SPEC = Spec(
     agreement=Agreement("cosine and length", 0.995, lambda a, b: same_vector(a.embedding, b.embedding)),
     variables=("ACTION_MODEL_PATH",),
     tower="text",
+    kin=clip_text.SPEC.name,
 )
 
 
