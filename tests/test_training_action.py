@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from training.clips import EVERY_S, FRAMES, MOTIONS, Clip, clip_of, clip_specs
+from training.scenes.cast import window_spec
+from training.scenes.draw import draw
+from training.single_frames import KEPT_PX, WIDE_MARGIN, action_in, examples
 
-from hearthwatch.models.action_recognizer import ActionAdapter
+from hearthwatch.models.action_recognizer import ACTION_MARGIN, ActionAdapter
 from hearthwatch.models.actions import action_of
 from hearthwatch.vision.boxes import Box
 
@@ -52,28 +56,53 @@ class TestClips:
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network, its reader beside it, and the checkpoints of both: of a pair that has learned nothing."""
     torch = pytest.importorskip("torch", reason="the extra torch is not installed")
     pytest.importorskip("tokenizers", reason="no library of vocabularies is installed")
     from training import clip_pair, vocabulary
-    from training.loop import save_tensors
+    from training.loop import TRAINED, save_tensors
     from training.pair import Pair
     from training.recipes import action_recognizer
+    from training.watcher import Chooser
 
-    folder = tmp_path_factory.mktemp("pair")
-    vocabulary.save(vocabulary.learn([*MOTIONS] * 3, 530), folder)
+    folder = tmp_path_factory.mktemp("action")
+    first = folder / action_recognizer.PAIR
+    first.mkdir()
+    vocabulary.save(vocabulary.learn([*MOTIONS] * 3, 530), first)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        save_tensors(folder / "trained.pt", Pair(vocabulary.load(folder)).state_dict())
-    clip_pair.export(folder / "trained.pt", folder / "clip_text.onnx")
-    action_recognizer.export(folder / "trained.pt", folder / "action_recognizer.onnx")
-    return folder / "action_recognizer.onnx"
+        pair = Pair(vocabulary.load(first))
+        texts = torch.randn(len(MOTIONS), 768)
+    save_tensors(first / TRAINED, pair.state_dict())
+    save_tensors(folder / TRAINED, Chooser(pair.pictures.image, texts).state_dict())
+    clip_pair.export(first / TRAINED, folder / "clip_text.onnx")
+    action_recognizer.export(folder / TRAINED, folder / "action_recognizer.onnx")
+    return folder
+
+
+class TestExamples:
+    def test_postures_are_moments_of_the_actions(self) -> None:
+        people = [person for seed in range(8) for person in draw(window_spec(seed)).people]
+        told = {(person.posture, action_in(person)) for person in people if action_in(person) is not None}
+        assert told
+        assert all(posture == MOTIONS[str(action)].posture for posture, action in told)
+        assert all(action_in(person) is None for person in people if person.arms_raised)
+        rows = examples([draw(window_spec(seed)) for seed in range(8)])
+        assert rows["pixels"].shape[1:] == (KEPT_PX, KEPT_PX, 3)
+        assert len(rows["pixels"]) == len(rows["inner"]) == len(rows["label"])
+
+    def test_the_adapters_own_square_lies_inside(self) -> None:
+        scene = next(scene for seed in range(40) if examples([scene := _window(seed)]))
+        x1, y1, x2, y2 = examples([scene])["inner"][0]
+        assert x2 - x1 == pytest.approx((1 + 2 * ACTION_MARGIN) / (1 + 2 * WIDE_MARGIN))
+        assert (x1, y1) == pytest.approx((1 - x2, 1 - y2))
 
 
 class TestSample:
-    """With a pair that has learned nothing: what is held here is the way from a checkpoint to an answer."""
+    """What is held here is the way from a checkpoint to an answer."""
 
-    def test_it_answers_through_the_models_own_road(self, network: Path) -> None:
+    def test_it_answers_through_the_models_own_road(self, folder: Path) -> None:
         from training.recipes import action_recognizer
 
         rng = np.random.default_rng(0)
@@ -81,24 +110,41 @@ class TestSample:
             Clip(action, tuple(rng.integers(0, 255, (FRAMES, 64, 64, 3), np.uint8)), Box(10, 5, 40, 60))
             for action in MOTIONS
         ]
-        figures = action_recognizer.evaluate(network, clips)
+        figures = action_recognizer.evaluate(folder / "action_recognizer.onnx", clips)
         assert figures.keys() == {"accuracy", *(f"accuracy {action}" for action in MOTIONS)}
         assert all(0 <= share <= 1 for share in figures.values())
 
-    def test_a_clip_is_the_mean_of_its_frames_as_the_pair_sees_them(self, network: Path) -> None:
-        from training.weights import opened, predict
+    def test_a_clip_is_the_mean_of_its_frames(self, folder: Path) -> None:
+        import torch
+        from torch.nn import functional
+        from training.loop import TRAINED, load_tensors
+        from training.pair import PictureSide
+        from training.watcher import Chooser
+        from training.weights import opened
 
         from hearthwatch.adapter.frames import clips_of
-        from hearthwatch.models.clip import CLIPAdapter
         from hearthwatch.vision.image import Image
 
+        tensors = load_tensors(folder / TRAINED)
+        chooser = Chooser(PictureSide().image, tensors["texts"])
+        chooser.load_state_dict(tensors)
         rng = np.random.default_rng(1)
         frames = [Image.of(rng.integers(0, 255, (224, 224, 3), np.uint8)) for _ in range(FRAMES)]
-        expected = np.mean(
-            [one.embedding for one in predict(CLIPAdapter, network.with_name("clip.onnx"), frames)], axis=0
-        )
-        with opened(ActionAdapter, network) as model:
+        with opened(ActionAdapter, folder / "action_recognizer.onnx") as model:
             (clip,) = clips_of(model.watching, frames)
             answer = model.runtime.run({"pixel_values": clip, "text_features": np.zeros((2, 768), np.float32)})
-        assert np.allclose(answer["video_embeds"][0], expected, atol=1e-3)
+        with torch.no_grad():
+            each = chooser.image.eval()(functional.avg_pool2d(torch.from_numpy(clip), 2))
+        assert np.allclose(answer["video_embeds"], functional.normalize(each).mean(0, keepdim=True), atol=1e-4)
         assert answer["text_embeds"].shape == (2, 768)
+
+    def test_it_chooses_the_sentence_that_lies_nearest(self) -> None:
+        torch = pytest.importorskip("torch", reason="the extra torch is not installed")
+        from training.watcher import Chooser
+
+        chooser = Chooser(torch.nn.Flatten(), torch.eye(4))
+        assert chooser(torch.eye(4).reshape(4, 1, 2, 2)).argmax(dim=1).tolist() == [0, 1, 2, 3]
+
+
+def _window(seed: int) -> Any:
+    return draw(window_spec(seed))

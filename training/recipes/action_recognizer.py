@@ -1,77 +1,88 @@
 """Tells what a drawn person does in several frames.
 
 Network  the picture tower of the pair `clip` and `clip_text` on each frame, and the mean of the frames, which was found
-         to be a strong beginning for a CLIP that watches clips (CLIP4Clip, Luo et al. 2021, arXiv:2104.08860). The
-         sentences are read by `clip_text`.
-Input    8 frames: the shorter side at 224 px, the square in the middle, CLIP's mean and standard deviation.
+         to be a strong beginning for a CLIP that watches clips (CLIP4Clip, Luo et al. 2021, arXiv:2104.08860). It
+         learns further on single frames, against what the pair's text tower makes of the sentences, which is locked
+         (LiT, Zhai et al. 2022, arXiv:2111.07991): the sentences are read by `clip_text`.
+Input    8 frames: the shorter side at 224 px, the square in the middle, ImageNet mean and std.
 Output   (1, 768) of the clip, (T, 768) of the sentences as they came.
-Limits   The mean knows no order of frames. Measured are the five of the documented actions that drawn postures show:
-         walking, running, creeping, carrying, loitering; the others are sentences that it has never read.
+Limits   The mean knows no order of frames. Learned and measured are the five of the documented actions that drawn
+         postures show: walking, running, creeping, carrying, loitering; the others it has never seen.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hearthwatch.adapter.clip_tokenizer import ClipTokenizer
 from hearthwatch.adapter.frames import Sentences, clips_of
 from hearthwatch.artifacts.samples import SAMPLES_DIR
 from hearthwatch.models.action_recognizer import ActionAdapter
 from hearthwatch.models.action_text import ActionTextAdapter
-from hearthwatch.models.clip import CLIP_MEAN, CLIP_STD
+from hearthwatch.models.clip import EMBEDDING_DIMENSION
 from hearthwatch.vision.image import Image
+from training import clip_pair
+from training.augment import Variation
 from training.cards import imagenet_input, write_card
-from training.clip_pair import FAMILY, SIZE, train
-from training.clip_pair import opened as opened_pair
 from training.clips import FRAMES, MOTIONS, Clip, clip_of
-from training.dataset import VALIDATION
+from training.dataset import TRAINING, VALIDATION, WINDOWS, scenes
 from training.gather import in_parallel
-from training.recipe import Recipe
+from training.recipe import Recipe, Workplace
+from training.single_frames import examples
 from training.weights import opened
-
-if TYPE_CHECKING:
-    import torch
 
 HELD_OUT = range(VALIDATION, VALIDATION + 120)
 #: What is chosen from.
 LABELS = tuple(MOTIONS)
+STEPS, RATE = 2000, 5e-4
+#: Who moves is not in the middle of every frame.
+MOVING = Variation(jitter=0.15, gain=0.4)
+#: Folder of the pair that it began with, beside its own checkpoint.
+PAIR = "pair"
+
+
+def train(work: Workplace) -> Path:
+    """The pair's picture tower, trained further on everybody who does one of `LABELS`."""
+    import torch
+
+    from training.classify import ClassifierPlan, Examples, train_classifier
+    from training.pair import CONTEXT
+    from training.watcher import Chooser
+
+    first = clip_pair.train(work)
+    shutil.copytree(first.parent, work.folder / PAIR, ignore=shutil.ignore_patterns("pictures"), dirs_exist_ok=True)
+    pair, words, _ = clip_pair.opened(first)
+    with torch.no_grad():
+        read = pair.text(torch.from_numpy(ClipTokenizer(words, CONTEXT).encode(list(LABELS)).ids))
+    sets = [scenes(each, work.scenes, processes=work.threads, progress=work.progress) for each in (TRAINING, WINDOWS)]
+    shown = Examples(**examples(chain(*sets)))  # type: ignore[arg-type]
+    side = clip_pair.SIZE[0] // 2
+    plan = ClassifierPlan(STEPS, (side, side), half_until=0.0, rate=RATE, variation=MOVING)
+    return train_classifier(Chooser(pair.pictures.image.requires_grad_(), read), None, shown, plan, work)
 
 
 def export(checkpoint: Path, onnx: Path) -> None:
     """Under the names of the converter for X-CLIP."""
-    from hearthwatch.models.clip import EMBEDDING_DIMENSION
     from hearthwatch.networks import Network
     from hearthwatch.networks.export import export_onnx
+    from training.loop import load_tensors
+    from training.watcher import Chooser, Watcher
 
-    pair, _, facts = opened_pair(checkpoint)
-    names = ("video_embeds", "text_embeds")
-    whole = Network(
-        _watcher(pair.pictures.tower()), SIZE, 1, "clip-mean", names, frames=FRAMES, text_width=EMBEDDING_DIMENSION
-    )
-    export_onnx(whole, onnx, input_name="pixel_values", output_names=names, size=SIZE)
-    given = imagenet_input("pixel_values", SIZE) | {"mean": CLIP_MEAN, "std": CLIP_STD, "resize": "crop"}
-    write_card(onnx, "action_recognizer", input=given, **facts)
-
-
-def _watcher(tower: torch.nn.Module) -> torch.nn.Module:
-    import torch
-    from torch.nn import functional
-
-    class Watcher(torch.nn.Module):
-        """(F, 3, H, W) and (T, D) to (1, D) and (T, D)."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.tower = tower
-
-        def forward(self, frames: torch.Tensor, texts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return functional.normalize(self.tower(frames)).mean(dim=0, keepdim=True), texts * 1.0
-
-    return Watcher().eval()
+    tensors = load_tensors(checkpoint)
+    pair, _, facts = clip_pair.opened(checkpoint.parent / PAIR / checkpoint.name)
+    chooser = Chooser(pair.pictures.image, tensors["texts"])
+    chooser.load_state_dict(tensors)
+    names, size = ("video_embeds", "text_embeds"), clip_pair.SIZE
+    watcher = Watcher(chooser.image).eval()
+    whole = Network(watcher, size, 1, "xclip-video", names, frames=FRAMES, text_width=EMBEDDING_DIMENSION)
+    export_onnx(whole, onnx, input_name="pixel_values", output_names=names, size=size)
+    write_card(onnx, "action_recognizer", input=imagenet_input("pixel_values", size) | {"resize": "crop"}, **facts)
 
 
 def evaluate(onnx: Path, clips: Sequence[Clip] | None = None) -> dict[str, float]:
@@ -86,12 +97,8 @@ def evaluate(onnx: Path, clips: Sequence[Clip] | None = None) -> dict[str, float
             inputs = clips_of(model.watching, [Image.of(frame) for frame in clip.frames], [clip.box])
             (result,), _ = model.watch(inputs, sentences)
             hits.setdefault(clip.action, []).append(result.action == clip.action)
-    return _accuracies({action: float(np.mean(right)) for action, right in hits.items()})
-
-
-def _accuracies(by_action: Mapping[str, float]) -> dict[str, float]:
-    each = {f"accuracy {action}": share for action, share in by_action.items()}
-    return {"accuracy": float(np.mean(list(by_action.values()))), **each}
+    by_action = {f"accuracy {action}": float(np.mean(right)) for action, right in hits.items()}
+    return {"accuracy": float(np.mean(list(by_action.values()))), **by_action}
 
 
 def _reader(onnx: Path) -> Path:
@@ -105,4 +112,4 @@ def held_out(seeds: range = HELD_OUT, processes: int = 2) -> tuple[Clip, ...]:
     return tuple(clip for clip in in_parallel(clip_of, seeds, processes) if clip is not None)
 
 
-RECIPE = Recipe("action_recognizer", "Action recogniser", 1, train, export, evaluate, shared=FAMILY)
+RECIPE = Recipe("action_recognizer", "Action recogniser", 5, train, export, evaluate, shared=clip_pair.FAMILY)
