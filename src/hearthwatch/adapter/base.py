@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,15 @@ class Result(Protocol):
 
     def to_wire(self) -> dict[str, Any]:
         """The result as plain values, by the names of its route; arrays of numbers may stay arrays."""
+        ...
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The result that another process told by `to_wire`; other keys are ignored.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no such answer.
+        """
         ...
 
 

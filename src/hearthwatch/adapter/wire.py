@@ -1,8 +1,13 @@
-"""Results on the wire: coordinates with 1 decimal, confidences with 4; what JSON cannot say becomes null."""
+"""Results on the wire: coordinates with 1 decimal, confidences with 4; what JSON cannot say becomes null.
+
+Each result has `to_wire` and, beside it, `from_wire`, by which whoever asked a service has the same type again: equal
+up to this rounding and to what does not travel, of which the docstring says what it is.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -55,3 +60,14 @@ def xywh(box: Box) -> dict[str, Any]:
 def xyxy(box: Box) -> list[float | None]:
     """`[x1, y1, x2, y2]`."""
     return [pixel(side) for side in box]
+
+
+def number(told: float | None) -> float:
+    """What `pixel`, `share` or `finite` wrote of a number that is always there; NaN for null."""
+    return math.nan if told is None else float(told)
+
+
+def box(told: Mapping[str, Any]) -> Box:
+    """What `xywh` wrote."""
+    x, y = number(told["x"]), number(told["y"])
+    return Box(x, y, x + number(told["width"]), y + number(told["height"]))

@@ -118,6 +118,12 @@ class ActionResult:
             "truncated": list(self.truncated),
         }
 
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The answer of `/action-classify` read again."""
+        scores = {label: wire.number(score) for label, score in told["all_scores"].items()}
+        return cls(scores, tuple(told["truncated"]))
+
 
 class ActionAnswer(wire.Answer):
     """What happens in one clip."""

@@ -12,9 +12,9 @@ Limits   What lies beside the middle of a wide picture is not seen. Counting, re
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -86,7 +86,14 @@ class CLIPResult:
 
     def to_wire(self) -> dict[str, Any]:
         """The answer of `/embed`; the embedding stays an array, which the JSON writers take."""
-        return {"embedding": self.embedding, **self.metadata()}
+        return {"embedding": self.embedding, "logit_scale": self.logit_scale, **self.metadata()}
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The answer of `/embed` read again."""
+        made = told["metadata"]
+        embedding = np.asarray(told["embedding"], np.float32)
+        return cls(embedding, made["model"], made["digest"], made["preprocessing"], told["logit_scale"])
 
     def metadata(self) -> dict[str, Any]:
         """What every answer about an embedding says of it."""
@@ -115,6 +122,7 @@ class CLIPAnswer(InSpace):
     """One picture as an embedding."""
 
     embedding: list[float] = Field(description="Numbers of length 1 together: 768 of CLIP ViT-L/14.")
+    logit_scale: float = Field(description="Factor on cosines before a softmax over texts.")
 
 
 SPEC = Spec(

@@ -9,9 +9,9 @@ Limits   English captions of the Web. Negations ("no weapon") are hardly underst
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -60,6 +60,12 @@ class TextEmbedding:
     def to_wire(self) -> dict[str, Any]:
         """One text as plain values; the embedding stays an array."""
         return {"embedding": self.embedding, "truncated": self.truncated, "space": self.space}
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """One text read again."""
+        network, _, digest = told["space"].rpartition("/")
+        return cls(np.asarray(told["embedding"], np.float32), told["truncated"], network, digest)
 
 
 class TextAnswer(wire.Answer):

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -67,6 +67,25 @@ class GroupMatch:
     def to_dict(self) -> dict[str, Any]:
         """`{top_match, confidence, all_scores}`, as documented."""
         return {"top_match": self.top_match, "confidence": self.confidence, "all_scores": dict(self.all_scores)}
+
+    def to_wire(self) -> dict[str, Any]:
+        """One row of `categories`."""
+        return {
+            "top_match": self.top_match,
+            "confidence": wire.share(self.confidence),
+            "all_scores": {prompt: wire.share(score) for prompt, score in self.all_scores.items()},
+            "over_casual": wire.share(self.over_casual),
+        }
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """One row of `categories` read again."""
+        return cls(
+            top_match=told["top_match"],
+            confidence=wire.number(told["confidence"]),
+            all_scores={prompt: wire.number(score) for prompt, score in told["all_scores"].items()},
+            over_casual=wire.number(told["over_casual"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +162,25 @@ class ClothingClassificationResult:
             "is_suspicious": self.is_suspicious,
             "is_service_uniform": self.is_service_uniform,
             "carrying": self.carrying,
-            "categories": {name: _group_on_wire(group) for name, group in self.categories.items()},
+            "categories": {name: group.to_wire() for name, group in self.categories.items()},
         }
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The answer of `/clothing-classify` read again."""
+        return cls(
+            clothing_type=told["clothing_type"],
+            style=told["style"],
+            confidence=wire.number(told["confidence"]),
+            top_category=told["top_category"],
+            is_suspicious=told["is_suspicious"],
+            is_service_uniform=told["is_service_uniform"],
+            categories={name: GroupMatch.from_wire(group) for name, group in told["categories"].items()},
+            color=told["color"],
+            color_confidence=told["color_confidence"],
+            color_reason=told["color_reason"] or "",
+            carrying=told["carrying"],
+        )
 
 
 def matches(logits: Mapping[str, Sequence[float]]) -> dict[str, GroupMatch]:
@@ -210,12 +246,3 @@ def _match(name: str, own: Float, others: Float) -> GroupMatch:
         dict(zip(prompts, map(float, own), strict=True)),
         fair / (fair + against),
     )
-
-
-def _group_on_wire(group: GroupMatch) -> dict[str, Any]:
-    return {
-        "top_match": group.top_match,
-        "confidence": wire.share(group.confidence),
-        "all_scores": {prompt: wire.share(score) for prompt, score in group.all_scores.items()},
-        "over_casual": wire.share(group.over_casual),
-    }

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -60,6 +60,7 @@ class DemographicsResult:
         gender: female or male; None where the network tells none.
         gender_confidence: 0..1; None likewise.
         scores: 0..1 by label, ages and genders, to compare two runs; years as a share of `MAX_AGE`.
+        reasons: why nothing is told where no network looked at a face; empty where one did.
     """
 
     age_range: str | None
@@ -68,6 +69,7 @@ class DemographicsResult:
     gender: str | None
     gender_confidence: float | None
     scores: Mapping[str, float]
+    reasons: tuple[str, ...] = ()
 
     @property
     def confidence(self) -> float | None:
@@ -77,12 +79,14 @@ class DemographicsResult:
     @property
     def missing(self) -> tuple[str, ...]:
         """What is not told, and why."""
-        return tuple(
+        return self.reasons or tuple(
             reason for value, reason in ((self.age_range, _NO_AGE), (self.gender, _NO_GENDER)) if value is None
         )
 
     def to_context_string(self) -> str:
         """One line, which says that it is an estimate."""
+        if self.reasons:
+            return f"Apparent age and gender: not told ({'; '.join(self.reasons)})"
         words = [self.age_group.replace("_", " ")] if self.age_group else []
         words += [f"age {self.age_range}"] if self.age_range else []
         words += [self.gender] if self.gender else []
@@ -104,6 +108,20 @@ class DemographicsResult:
             "confidence": wire.share(self.confidence),
             "missing": list(self.missing),
         }
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The answer of `/demographics` read again, without the scores, which do not travel."""
+        nobody_looked = told["age_range"] is None and told["gender"] is None
+        return cls(
+            age_range=told["age_range"],
+            age_group=told["age_group"],
+            age_confidence=told["age_confidence"],
+            gender=told["gender"],
+            gender_confidence=told["gender_confidence"],
+            scores={},
+            reasons=tuple(told["missing"]) if nobody_looked else (),
+        )
 
 
 class DemographicsAnswer(wire.Answer):

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import pybase64
@@ -33,7 +33,7 @@ from hearthwatch.artifacts.description import Description
 from hearthwatch.errors import BadBox, BadCalibration, InferenceFailed, WeightsInvalid
 from hearthwatch.vision.boxes import Box, parse_box
 from hearthwatch.vision.calibration import DepthCalibration, calibrate
-from hearthwatch.vision.decode import PictureLike
+from hearthwatch.vision.decode import PictureLike, decode
 from hearthwatch.vision.image import Float, Image
 from hearthwatch.vision.inputs import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from hearthwatch.vision.png import encode_grey_png
@@ -80,6 +80,12 @@ class ObjectDistance:
             "proximity_label": self.proximity_label,
             "calibrated": self.calibrated,
         }
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The answer of `/object-distance` read again."""
+        metres = told["estimated_distance_m"]
+        return cls(wire.number(told["relative_depth"]), metres, told["proximity_label"], told["calibrated"])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,7 +203,32 @@ class DepthResult:
             "mean_depth": wire.finite(self.mean_depth),
             "raw_min": wire.finite(self.raw_min),
             "raw_max": wire.finite(self.raw_max),
+            "region": list(self.region),
+            "bbox": self.box and wire.xywh(self.box),
+            "inverse": self.inverse,
+            "space": self.space,
         }
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The answer of `/depth-estimate` read again.
+
+        The map has 256 steps. The network's own values do not travel, so metres stay an estimate: `/object-distance`
+        tells those of a metric network or a calibration.
+
+        Raises:
+            ImageError: the map is no picture.
+        """
+        left, top, right, bottom = map(float, told["region"])
+        return cls(
+            depth=decode(pybase64.b64decode(told["depth_map_base64"], validate=True)).pixels[..., 0] / np.float32(255),
+            region=(left, top, right, bottom),
+            raw_min=wire.number(told["raw_min"]),
+            raw_max=wire.number(told["raw_max"]),
+            inverse=told["inverse"],
+            box=told["bbox"] and wire.box(told["bbox"]),
+            space=told["space"],
+        )
 
     def _check(self, calibration: DepthCalibration) -> None:
         if calibration.inverse != self.inverse or calibration.space != self.space:
@@ -229,6 +260,12 @@ class DepthAnswer(wire.Answer):
     mean_depth: float | None = Field(description="Of the box where one was sent.")
     raw_min: float | None = Field(description="The network's own lowest value in the picture.")
     raw_max: float | None = Field(description="The network's own highest value in the picture.")
+    region: list[float] = Field(
+        description="x1, y1, x2, y2 of the picture pixels that the map covers.", min_length=4, max_length=4
+    )
+    bbox: wire.BoxAnswer | None = Field(description="The box that was sent, clamped to the picture.")
+    inverse: bool = Field(description="Whether the network's values fall with distance as 1 / distance does.")
+    space: str = Field(description="Which network: a camera's calibration holds for one.")
 
 
 class DistanceAnswer(wire.Answer):

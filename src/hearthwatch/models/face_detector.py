@@ -10,9 +10,9 @@ Limits   A face below about 10 px of the 640 is missed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -70,6 +70,12 @@ class FaceResult:
             ],
         }
 
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """One face read again."""
+        landmarks = tuple((wire.number(row["x"]), wire.number(row["y"])) for row in told["landmarks"])
+        return cls(wire.box(told["bbox"]), wire.number(told["confidence"]), landmarks)
+
 
 @dataclass(frozen=True, slots=True)
 class Faces:
@@ -84,6 +90,11 @@ class Faces:
     def to_wire(self) -> dict[str, Any]:
         """All of them."""
         return {"faces": [face.to_wire() for face in self.faces]}
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """All of them read again."""
+        return cls(tuple(map(FaceResult.from_wire, told["faces"])))
 
 
 class LandmarkAnswer(wire.Answer):

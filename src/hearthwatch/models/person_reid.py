@@ -9,9 +9,9 @@ Limits   Mostly clothing: forget it after a day. Published rank-1 across data se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -65,6 +65,11 @@ class ReIDResult:
             "embedding_hash": self.hash,
             "space": self.space,
         }
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The answer of `/person-reid` read again."""
+        return cls(np.asarray(told["embedding"], np.float32), told["embedding_hash"], told["space"])
 
 
 class ReIDAnswer(wire.Answer):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -76,6 +76,11 @@ class PetClassificationResult:
             "confidence": wire.share(self.confidence),
             "is_household_pet": self.is_household_pet,
         }
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The answer of `/pet-classify` read again."""
+        return cls(told["pet_type"], told["breed"], wire.number(told["confidence"]), told["is_household_pet"])
 
 
 class PetAnswer(wire.Answer):

@@ -11,9 +11,9 @@ Limits   Latin letters and digits; a plate below about 60 px of width cannot be 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -72,6 +72,18 @@ class LicensePlateResult:
             "bbox": wire.xywh(self.bbox),
             "vehicle_id": self.vehicle_id,
         }
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """One plate read again."""
+        return cls(
+            text=told["text"] or "",
+            raw_text=told["raw_text"] or "",
+            confidence=wire.number(told["confidence"]),
+            bbox=wire.box(told["bbox"]),
+            detection_confidence=told["detection_confidence"],
+            vehicle_id=told["vehicle_id"],
+        )
 
 
 class PlateAnswer(wire.Answer):

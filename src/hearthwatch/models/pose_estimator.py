@@ -16,9 +16,9 @@ Limits   See `vision.posture` for what key points can and cannot tell. ViTPose f
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -79,6 +79,11 @@ class Keypoint:
             "confidence": wire.share(self.confidence),
         }
 
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """One row of `keypoints` read again."""
+        return cls(told["name"], wire.number(told["x"]), wire.number(told["y"]), wire.number(told["confidence"]))
+
 
 @dataclass(frozen=True, slots=True)
 class PoseResult:
@@ -127,6 +132,17 @@ class PoseResult:
             "bbox": self.bbox and wire.xywh(self.bbox),
         }
 
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """One person's part of an answer read again."""
+        return cls(
+            keypoints=tuple(map(Keypoint.from_wire, told["keypoints"])),
+            posture=told["posture"],
+            confidence=wire.number(told["confidence"]),
+            alerts=tuple(told["alerts"]),
+            bbox=told["bbox"] and wire.box(told["bbox"]),
+        )
+
     def as_array(self) -> Float:
         """(17, 3) x, y, confidence; (0, 3) where no person was found."""
         return np.array([(k.x, k.y, k.confidence) for k in self.keypoints], np.float32).reshape(-1, 3)
@@ -150,6 +166,11 @@ class Poses:
         """The answer of `/pose-analyze`: the most confident person's, with everybody in `persons`."""
         first = self.persons[0] if self.persons else PoseResult()
         return first.to_wire() | {"persons": [person.to_wire() for person in self.persons]}
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The answer of `/pose-analyze` read again."""
+        return cls(tuple(map(PoseResult.from_wire, told["persons"])))
 
 
 class KeypointAnswer(wire.Answer):

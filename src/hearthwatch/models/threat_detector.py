@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -89,6 +89,11 @@ class ThreatDetection:
             "severity": self.severity,
         }
 
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """One row of `threats_detected` read again."""
+        return cls(told["class"], wire.number(told["confidence"]), wire.box(told["bbox"]), told["severity"])
+
 
 Threats = tuple[ThreatDetection, ...]
 
@@ -154,6 +159,11 @@ class ThreatResult:
             "threats": [_typed(threat) for threat in self.threats],
             "highest_threat": highest and _typed(highest),
         }
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The answer of `/threat-detect` read again: what counts, for the rest does not travel."""
+        return cls(tuple(map(ThreatDetection.from_wire, told["threats_detected"])))
 
 
 class ThreatAnswer(wire.Answer):

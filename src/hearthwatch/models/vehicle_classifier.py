@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -134,6 +134,18 @@ class VehicleClassificationResult:
             "color_reason": self.color_reason or None,
             "all_scores": {name: wire.share(score) for name, score in self.all_scores.items()},
         }
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The answer of `/vehicle-classify` read again."""
+        return cls(
+            vehicle_type=told["vehicle_type"],
+            confidence=wire.number(told["confidence"]),
+            all_scores={name: wire.number(score) for name, score in told["all_scores"].items()},
+            color=told["color"],
+            color_confidence=told["color_confidence"],
+            color_reason=told["color_reason"] or "",
+        )
 
 
 class VehicleAnswer(wire.Answer):

@@ -9,9 +9,9 @@ Limits   Trained on photographs of COCO; a person below about 20 px of the 640 i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -64,6 +64,11 @@ class Detection:
             "bbox": wire.xywh(self.box),
         }
 
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """One row of `detections` read again."""
+        return cls(told["class"], wire.number(told["confidence"]), wire.box(told["bbox"]))
+
 
 @dataclass(frozen=True, slots=True)
 class Detections:
@@ -80,6 +85,11 @@ class Detections:
     def to_wire(self) -> dict[str, Any]:
         """All of them; `select` leaves out what a caller did not ask for."""
         return {"detections": [detection.to_wire() for detection in self.detections]}
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """The answer of `/detect` read again."""
+        return cls(tuple(map(Detection.from_wire, told["detections"])))
 
 
 class DetectionAnswer(wire.Answer):

@@ -113,7 +113,8 @@ def embed_batch_answer(desk: Desk, route: Route) -> Answer:
         return result.to_wire()
 
     async def answer(asked: Asked) -> Json:
-        return await each_picture(desk, route, asked, row, {"embedding": None, "space": None, "metadata": None})
+        nothing = dict.fromkeys(("embedding", "logit_scale", "space", "metadata"))
+        return await each_picture(desk, route, asked, row, nothing)
 
     return answer
 

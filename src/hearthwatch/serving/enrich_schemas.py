@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from hearthwatch.adapter import wire
 from hearthwatch.artifacts.description import WeightsOrigin
 from hearthwatch.enrichment.parts import PARTS
 from hearthwatch.errors import UnknownModel
@@ -41,6 +42,10 @@ class _Depth(DistanceAnswer):
     mean_depth: float | None = None
     raw_min: float | None = None
     raw_max: float | None = None
+    region: list[float] | None = Field(default=None, description="The picture pixels that the map covers.")
+    bbox: wire.BoxAnswer | None = None
+    inverse: bool | None = None
+    space: str | None = None
 
 
 _OWN: dict[str, type[BaseModel]] = {"depth_estimator": _Depth, "pose_estimator": _Pose}

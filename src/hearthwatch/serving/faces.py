@@ -24,8 +24,6 @@ from hearthwatch.vision.picture import Picture
 
 Answer = Callable[[Asked], Awaitable[Json]]
 POSE, FACES = "pose_estimator", "face_detector"
-#: Where no network was asked about a face.
-_NOTHING = DemographicsResult(None, None, None, None, None, {})
 
 
 def face_answer(desk: Desk, route: Route) -> Answer:
@@ -40,8 +38,8 @@ def face_answer(desk: Desk, route: Route) -> Answer:
         else:
             face = _inside(await question.look_for_face(boxes_in(asked, picture)), picture)
         if isinstance(face, NoFace):
-            missing = [face.reason, *question.remarks]
-            return {**_NOTHING.to_wire(), "missing": missing, **_place(None), **question.about()}
+            nothing = DemographicsResult(None, None, None, None, None, {}, (face.reason, *question.remarks))
+            return {**nothing.to_wire(), **_place(None), **question.about()}
         result = await question.ask(route.model, (face.bbox,))
         return {**result.to_wire(), **_place(face), **question.about()}
 

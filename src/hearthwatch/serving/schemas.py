@@ -164,6 +164,7 @@ class EmbedBatchRow(BaseModel):
     index: int
     filename: str | None
     embedding: list[float] | None
+    logit_scale: float | None
     space: str | None
     metadata: SpaceMetadata | None
     error: str | None = None
