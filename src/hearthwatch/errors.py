@@ -26,7 +26,15 @@
     ├── QueueFull                 more wait for the model than may wait
     ├── StillLoading              the deadline passed while the model was loading
     ├── Draining                  the process takes no new work
-    └── DeadlineExceeded
+    ├── DeadlineExceeded
+    └── EnrichmentUnavailableError  a service that was asked over HTTP gave no answer
+        ├── ServiceRefused        nobody listens at its address
+        ├── ServiceUnreachable    no connection, or one that broke
+        ├── ServiceTimedOut
+        ├── ServiceOverloaded     it has more to do than it takes on
+        ├── ServiceFailed         it said that something went wrong on its side
+        ├── BadAnswer             what came back is no answer
+        └── CircuitOpen           it failed so often that it is left alone for a while
 
 `code` is the stable word of an error on the wire and in reports; the message is a sentence for a person.
 """
@@ -34,6 +42,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 
 class HearthwatchError(Exception):
@@ -154,6 +163,13 @@ class WeightsMissing(WeightsError):
         what = "no sample weights exist for" if sample else "no weights for"
         super().__init__(f"{what} {model}. Looked at: {places}. {remedy}")
 
+    @classmethod
+    def told(cls, model: str, sentence: str) -> Self:
+        """The error of another process, in its own words: its places are not ours."""
+        error = cls(model, (), sentence)
+        error.args = (sentence,)
+        return error
+
 
 class WeightsAmbiguous(WeightsError):
     """Two files claim the same model, and nothing says which one is meant."""
@@ -220,3 +236,51 @@ class DeadlineExceeded(HearthwatchError):
     """Nobody waits for the answer any more."""
 
     code = "deadline_exceeded"
+
+
+class EnrichmentUnavailableError(HearthwatchError):
+    """A service gave no answer: the attempts are spent, or it is not asked at all for now; its leaves say which."""
+
+    code = "unavailable"
+
+
+class ServiceRefused(EnrichmentUnavailableError):
+    """Nobody listens at the service's address."""
+
+    code = "refused"
+
+
+class ServiceUnreachable(EnrichmentUnavailableError):
+    """The service's address cannot be reached, or the connection broke before the answer was complete."""
+
+    code = "unreachable"
+
+
+class ServiceTimedOut(EnrichmentUnavailableError):
+    """No connection, or no answer, within the time that there was."""
+
+    code = "timed_out"
+
+
+class ServiceOverloaded(EnrichmentUnavailableError):
+    """The service's queue is full."""
+
+    code = "overloaded"
+
+
+class ServiceFailed(EnrichmentUnavailableError):
+    """The service cannot answer now, or something went wrong inside it; the message has its own words."""
+
+    code = "service_failed"
+
+
+class BadAnswer(EnrichmentUnavailableError):
+    """What came back is not what the route documents: asking again would bring the same."""
+
+    code = "bad_answer"
+
+
+class CircuitOpen(EnrichmentUnavailableError):
+    """The service failed so often that it is left alone for a while; nothing was sent."""
+
+    code = "circuit_open"
