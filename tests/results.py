@@ -96,8 +96,9 @@ RESULTS: Mapping[str, st.SearchStrategy[Any]] = {
     ),
     "demographics": st.one_of(
         st.builds(
-            lambda age, sure, gender, scores: DemographicsResult(*age, sure, *gender, scores),
-            st.tuples(WORDS, st.sampled_from(AGE_WORDS)),
+            lambda age, group, sure, gender, scores: DemographicsResult(age, group, sure, gender[0], gender[1], scores),
+            WORDS,
+            st.sampled_from(AGE_WORDS),
             st.none() | SHARES,
             st.tuples(st.just("female"), SHARES) | st.just((None, None)),
             SCORES,

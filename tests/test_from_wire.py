@@ -72,7 +72,7 @@ def test_a_result_that_was_read_is_equal_to_itself_read_again(name: str) -> None
     @given(RESULTS[name])
     @settings(max_examples=10, deadline=None, database=None, derandomize=True)
     def is_equal(result: Any) -> None:
-        if type(result).__eq__ is object.__eq__:
+        if "__eq__" not in vars(type(result)):
             return  # arrays inside: compared above, by what they tell
         read = type(result).from_wire(on_the_wire(result))
         assert type(read).from_wire(on_the_wire(read)) == read

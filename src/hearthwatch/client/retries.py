@@ -141,7 +141,7 @@ class Retries:
             sleep=self._sleep,
             reraise=True,
         )
-        answer = await attempts(attempt)
+        answer: T = await attempts(attempt)
         self._budget.earn()
         return answer
 

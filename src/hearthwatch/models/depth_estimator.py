@@ -220,8 +220,9 @@ class DepthResult:
             ImageError: the map is no picture.
         """
         left, top, right, bottom = map(float, told["region"])
+        grey = decode(pybase64.b64decode(told["depth_map_base64"], validate=True)).pixels[..., 0]
         return cls(
-            depth=decode(pybase64.b64decode(told["depth_map_base64"], validate=True)).pixels[..., 0] / np.float32(255),
+            depth=np.divide(grey, 255, dtype=np.float32),
             region=(left, top, right, bottom),
             raw_min=wire.number(told["raw_min"]),
             raw_max=wire.number(told["raw_max"]),
