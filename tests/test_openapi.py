@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +9,13 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.result import Ok
 
 from hearthwatch.services import SERVICES
-from hearthwatch.serving.server import listen
+from loopback import on_loopback
 from served import serve
 
 #: 400 and 413 are documented answers to well-formed requests whose picture is none, so that acceptance cannot be asked;
@@ -31,19 +28,8 @@ NO_HTTP = "Invalid HTTP request received."
 @pytest.fixture(scope="module", params=[service.name for service in SERVICES])
 def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service on a real port."""
-    name = request.param
-    with serve(tmp_path_factory.mktemp("models"), name) as served:
-        listening = listen("127.0.0.1", 0)
-        port = listening.getsockname()[1]
-        config = uvicorn.Config(served.process.on_ports({name: port}, close_s=10.0), lifespan="off", log_config=None)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listening],))
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join()
+    with serve(tmp_path_factory.mktemp("models"), request.param) as served, on_loopback(served) as address:
+        yield address
 
 
 def operations(address: str) -> dict[str, Any]:
