@@ -1,7 +1,7 @@
 """The parts of `/enrich`: each model's answer under the name that the documents give it.
 
 A part is the answer of the model's own route, with the keys that formatters of prompts read. A model that appears needs
-no more than its row here.
+no more than its row here. What one process tells by these rows, another hears by them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,22 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from hearthwatch.enrichment.collected import DetectionEnrichment, PictureEnrichment
 from hearthwatch.enrichment.pace import by_value
 from hearthwatch.enrichment.status import status_of
 from hearthwatch.errors import UnknownModel
 from hearthwatch.models import get_picture_model
-from hearthwatch.models.depth_estimator import DepthResult, Method
+from hearthwatch.models.action_recognizer import ActionResult
+from hearthwatch.models.clothing import ClothingClassificationResult
+from hearthwatch.models.demographics import DemographicsResult
+from hearthwatch.models.depth_estimator import DepthResult, Method, ObjectDistance
+from hearthwatch.models.person_reid import ReIDResult
+from hearthwatch.models.pet_classifier import PetClassificationResult
+from hearthwatch.models.pose_estimator import Poses
+from hearthwatch.models.threat_detector import ThreatResult
+from hearthwatch.models.vehicle_classifier import VehicleClassificationResult
 
 Json = dict[str, Any]
 MS_DECIMALS = 2
@@ -41,10 +51,12 @@ class Part:
 
     Attributes:
         name: of the field.
+        hear: what stands there to the result that it was.
         tell: a result to what stands there; None: as the model's own route tells it.
     """
 
     name: str
+    hear: Callable[[Any], Any]
     tell: Callable[[Any, Wishes], Any] | None = None
 
 
@@ -57,6 +69,16 @@ def parts_of(found: DetectionEnrichment, of: PictureEnrichment, wishes: Wishes) 
         wishes: of the caller.
     """
     return {part.name: _part(model, part, found, of, wishes) for model, part in PARTS.items()}
+
+
+def heard(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Each part of an answer as the result that it was told of, by the name of its field; None for null.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no such answer.
+    """
+    parts = {part.name: (told.get(part.name), part.hear) for part in PARTS.values()}
+    return {name: None if value is None else hear(value) for name, (value, hear) in parts.items()}
 
 
 def became_of(found: DetectionEnrichment, of: PictureEnrichment) -> Json:
@@ -118,17 +140,21 @@ def _embedding(result: Any, _wishes: Wishes) -> Any:
     return result.embedding
 
 
+def _numbers(told: Any) -> ReIDResult:
+    return ReIDResult(np.asarray(told, np.float32))
+
+
 #: The field of each model, in the order of the page.
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
-        "fashion_clip": Part("clothing"),
-        "vehicle_classifier": Part("vehicle"),
-        "pet_classifier": Part("pet"),
-        "depth_estimator": Part("depth", _depth),
-        "pose_estimator": Part("pose", _pose),
-        "threat_detector": Part("threat"),
-        "demographics": Part("demographics"),
-        "person_reid": Part("reid_embedding", _embedding),
-        "action_recognizer": Part("action"),
+        "fashion_clip": Part("clothing", ClothingClassificationResult.from_wire),
+        "vehicle_classifier": Part("vehicle", VehicleClassificationResult.from_wire),
+        "pet_classifier": Part("pet", PetClassificationResult.from_wire),
+        "depth_estimator": Part("depth", ObjectDistance.from_wire, _depth),
+        "pose_estimator": Part("pose", Poses.from_wire, _pose),
+        "threat_detector": Part("threat", ThreatResult.from_wire),
+        "demographics": Part("demographics", DemographicsResult.from_wire),
+        "person_reid": Part("reid_embedding", _numbers, _embedding),
+        "action_recognizer": Part("action", ActionResult.from_wire),
     }
 )
