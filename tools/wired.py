@@ -19,6 +19,7 @@ import yaml
 from starlette.testclient import TestClient
 
 from hearthwatch.cli import app
+from hearthwatch.client import metrics as client_metrics
 from hearthwatch.models import MODELS
 from hearthwatch.services import ASSIGNED, SERVICES, Service
 from hearthwatch.serving.app import build_app
@@ -32,6 +33,8 @@ DOCUMENTED: Mapping[str, Any] = yaml.safe_load((ROOT / "tests/documented.yaml").
 CONTRACT: Mapping[str, Any] = yaml.safe_load((ROOT / "tests/contract.yaml").read_text(encoding="utf-8"))
 #: Stands for all of them.
 EVERY = "every service"
+#: Owns what whoever asks services counts.
+CLIENT = "client"
 #: The looping tests of the contract, by what they loop over.
 ROUTES_LOOP, METRICS_LOOP = "test_contract.py", "test_contract_service.py"
 #: The test that sets each documented variable.
@@ -131,7 +134,10 @@ def variables_read() -> dict[str, str]:
         if spec.tensorrt:
             ends = ("USE_TENSORRT", "DETECTOR_USE_TENSORRT", "TENSORRT_FP16", "TENSORRT_ENGINE_PATH", "ENGINE_PATH")
             read |= {f"{spec.tensorrt}_{end}": f"TensorRT of `{spec.name}`" for end in ends}
-    read |= {f"ENRICHMENT_{word}_SERVICE": f"who reports `{model}`" for word, model in ASSIGNED.items()}
+    read |= {
+        f"ENRICHMENT_{word}_SERVICE": f"who has `{model}`: reports it, is asked for it"
+        for word, model in ASSIGNED.items()
+    }
     read |= {f"{service.name.upper()}_DEVICE": f"device of `{service.name}`" for service in SERVICES}
     return read
 
@@ -158,7 +164,7 @@ def _looped(owner: str) -> set[str]:
 
 
 def _metric_rows() -> Iterator[Row]:
-    exported = {service.name: _exported(service) for service in SERVICES}
+    exported = {service.name: _exported(service) for service in SERVICES} | {CLIENT: _families(client_metrics.page())}
     for owner, names in DOCUMENTED["metrics"].items():
         for name in names:
             looped = [METRICS_LOOP] if name in CONTRACT["services"].get(owner, {}).get("metrics", {}) else []
@@ -194,8 +200,11 @@ def _published(service: Service) -> dict[str, str]:
 
 def _exported(service: Service) -> dict[str, str]:
     """The metrics that a service really has, with their type."""
-    text = ServiceMetrics(service, Readings()).page().decode()
-    return dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    return _families(ServiceMetrics(service, Readings()).page())
+
+
+def _families(page: bytes) -> dict[str, str]:
+    return dict(re.findall(r"^# TYPE (\S+) (\S+)$", page.decode(), re.MULTILINE))
 
 
 def _commands(command: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,8 @@ from hearthwatch.errors import SettingsError
 
 #: The devices of `runtimes.select.resolve_device`; here, so that a wrong one is refused with its variable's name.
 DEVICES = r"^(auto|cpu|gpu|npu|cuda(:[0-9]+)?)$"
+#: Where a service is: an address without a query.
+URL = r"^https?://[^/?#\s@]+(/[^?#\s]*)?$"
 #: Our image sets HEARTHWATCH_CONTAINER: a shell inside somebody else's container is no reason to write to /models.
 CONTAINER_MODELS, CONTAINER_CACHE = Path("/models"), Path("/cache")
 PACKAGE_SAMPLES = Path(__file__).parent / "sample"
@@ -96,6 +98,19 @@ class Settings(BaseSettings):
     clip_max_texts: int = Field(default=100, ge=1, le=10_000, validation_alias="CLIP_MAX_BATCH_TEXTS_SIZE")
     hf_home_variable: Path | None = Field(default=None, validation_alias="HF_HOME")
     demographics_enabled: bool = Field(default=True, validation_alias="DEMOGRAPHICS_ENABLED")
+
+    enrichment_url: str = Field(default="http://ai-enrichment:8094", pattern=URL, validation_alias="ENRICHMENT_URL")
+    enrichment_light_url: str = Field(
+        default="http://ai-enrichment-light:8096", pattern=URL, validation_alias="ENRICHMENT_LIGHT_URL"
+    )
+    clip_url: str = Field(default="http://ai-clip:8093", pattern=URL, validation_alias="CLIP_URL")
+    yolo26_url: str = Field(default="http://ai-yolo26:8090", pattern=URL, validation_alias="YOLO26_URL")
+    connect_timeout_s: float = Field(default=10.0, gt=0, le=600, validation_alias="AI_CONNECT_TIMEOUT")
+    read_timeout_s: float = Field(default=60.0, gt=0, le=3600, validation_alias="ENRICHMENT_READ_TIMEOUT")
+    max_retries: int = Field(default=3, ge=1, le=100, validation_alias="ENRICHMENT_MAX_RETRIES")
+    cb_failure_threshold: int = Field(default=5, ge=1, validation_alias="ENRICHMENT_CB_FAILURE_THRESHOLD")
+    cb_recovery_timeout_s: float = Field(default=60.0, ge=0, validation_alias="ENRICHMENT_CB_RECOVERY_TIMEOUT")
+    cb_half_open_max_calls: int = Field(default=3, ge=1, validation_alias="ENRICHMENT_CB_HALF_OPEN_MAX_CALLS")
 
     @property
     def models_dir(self) -> Path:

@@ -5,7 +5,8 @@ The first three are documented by name; circuits are ours.
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
 
 from hearthwatch.client.breaker import State
 
@@ -60,3 +61,8 @@ def record_circuit(circuit: str, state: State) -> None:
     """A circuit's new state."""
     _circuit.labels(circuit).set(_LEVELS[state])
     _transitions.labels(circuit, state.value).inc()
+
+
+def page() -> bytes:
+    """Prometheus text of the whole process, for one that has no page of its own."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,143 @@
+"""What every client is: connections, the services behind them, and the way from a question to its typed answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel
+
+from hearthwatch.adapter.base import Result
+from hearthwatch.client.bodies import body_of
+from hearthwatch.client.capabilities import Capability
+from hearthwatch.client.configuration import ClientConfig
+from hearthwatch.client.pictures import AnyPicture, Outgoing, outgoing
+from hearthwatch.client.transport import Json, ServiceConnection, Surroundings
+from hearthwatch.errors import InputError
+from hearthwatch.vision.boxes import Box, parse_box
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Result)
+#: A box as callers have it: xyxy, or an object with named sides.
+AnyBox = Box | Sequence[float] | Mapping[str, float]
+#: Fields that are boxes of the caller's picture.
+BOX_FIELDS = ("bbox", "face_bbox")
+
+
+class ServiceClient:
+    """A client of one or several services. Used from one event loop; `close` it, or `async with` it.
+
+    Args:
+        config: where services are and how patient to be; None: as the environment says.
+        max_side: pixels that the longer side of a picture may have on its way; None sends what there is. Answers are
+            in the pixels of the picture that was given, either way.
+        transport: carries httpx's requests; None: the network.
+        surroundings: clock, sleep, chance and trace.
+
+    Raises:
+        SettingsError: a variable of the environment cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig | None = None,
+        *,
+        max_side: int | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        if max_side is not None and max_side < 1:
+            raise ValueError(f"max_side is a number of pixels from 1; got {max_side}")
+        self.config = config or ClientConfig.from_environment()
+        self._max_side = max_side
+        self._surroundings = surroundings or Surroundings()
+        timeout = httpx.Timeout(self.config.read_timeout_s, connect=self.config.connect_timeout_s)
+        # Pictures of a home go where the settings say, and not to a proxy that some variable names.
+        self._http = httpx.AsyncClient(timeout=timeout, transport=transport, trust_env=False)
+        self._services: dict[str, ServiceConnection] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections; the client cannot be used any more."""
+        await self._http.aclose()
+
+    def service(self, name: str) -> ServiceConnection:
+        """The connection to a service, with its circuits."""
+        if name not in self._services:
+            self._services[name] = ServiceConnection(name, self.config, self._http, self._surroundings)
+        return self._services[name]
+
+    def _home(self, capability: Capability) -> ServiceConnection:
+        """The service that is asked for it."""
+        return self.service(self.config.homes.get(capability.model, capability.service))
+
+    async def _ask(
+        self,
+        capability: Capability,
+        read: Callable[[Json], T],
+        picture: AnyPicture,
+        fields: Mapping[str, Any],
+        *,
+        frames: Sequence[AnyPicture] = (),
+        timeout_s: float | None = None,
+    ) -> T:
+        """One question about a picture, and maybe those before it."""
+        sent = await asyncio.to_thread(outgoing, picture, self._max_side)
+        beside = await asyncio.to_thread(lambda: [outgoing(frame, self._max_side) for frame in frames])
+        body = body_of(_inward(fields, sent), sent, beside, raw=capability.raw)
+        return await self._home(capability).ask(capability, body, lambda told: read(sent.outward(told)), timeout_s)
+
+    async def _ask_about_frames(
+        self,
+        capability: Capability,
+        read: Callable[[Json], T],
+        frames: Sequence[AnyPicture],
+        fields: Mapping[str, Any],
+        timeout_s: float | None = None,
+    ) -> T:
+        """One question about pictures in the order of time; a box refers to the first."""
+        if not frames:
+            raise InputError("no frame was given: a movement is seen in one or more")
+        sent = await asyncio.to_thread(lambda: [outgoing(frame, self._max_side) for frame in frames])
+        body = body_of(_inward(fields, sent[0]), None, sent)
+        return await self._home(capability).ask(capability, body, read, timeout_s)
+
+
+def reader(result: type[R], form: type[BaseModel]) -> Callable[[Json], R]:
+    """Answers of one form as results of one type.
+
+    Args:
+        result: what it becomes.
+        form: what the service publishes of it.
+    """
+
+    def read(told: Json) -> R:
+        return result.from_wire(form.model_validate(told).model_dump(by_alias=True))
+
+    return read
+
+
+def _inward(fields: Mapping[str, Any], sent: Outgoing) -> dict[str, Any]:
+    """The fields with their boxes in the picture that is sent, those of `detections` as well.
+
+    Raises:
+        BadBox: what is no box.
+    """
+    boxes = {name: sent.inward(parse_box(fields[name])) for name in BOX_FIELDS if fields.get(name) is not None}
+    rows = [_plain(_inward(row, sent)) for row in fields.get("detections") or ()]
+    return {**fields, **boxes} | ({"detections": rows} if rows else {})
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as JSON has it, which knows no boxes."""
+    return {name: list(value) if isinstance(value, Box) else value for name, value in row.items()}
