@@ -17,6 +17,7 @@ from fault_server import Fault, FaultServer, answer, cut_off, fault_server, prob
 from hearthwatch.client import BreakerLimits, CircuitOpen, ClientConfig, EnrichmentClient, RetryPolicy, Surroundings
 from hearthwatch.client.breaker import State
 from hearthwatch.client.capabilities import PET, POSE, Capability
+from hearthwatch.client.transport import stages_in
 from hearthwatch.errors import (
     BadAnswer,
     BadBox,
@@ -324,6 +325,30 @@ def test_a_timeout_is_told_in_the_metrics_by_its_model() -> None:
         assert counted("hearthwatch_ai_request_duration_seconds_count", model="enrichment_pose") == asked + 1
 
     with_faults(story, silence, silence, silence, answer(b"no JSON"), attempt_s=0.2)
+
+
+def test_that_drawings_taught_a_network_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(_server: FaultServer, client: EnrichmentClient, _world: World) -> None:
+        for _ in range(3):
+            await client.classify_pet(picture())
+        assert client.weights == {"enrichment_pet": "sample"}
+
+    with_faults(story, answer({**PET_ANSWER, "weights": "sample"}))
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "sample weights answer service=light capability=enrichment_pet"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "stages"),
+    [
+        ("decode;dur=1.25, infer;dur=10", {"decode": 1.25, "infer": 10.0}),
+        ("", {}),
+        ("cache;desc=hit, infer;dur=slow, queue;dur=0.5;desc=x", {"queue": 0.5}),
+    ],
+)
+def test_stages_are_read_from_what_a_service_says_of_its_time(header: str, stages: dict[str, float]) -> None:
+    assert stages_in(header) == stages
 
 
 def test_health_is_told_and_never_an_error() -> None:

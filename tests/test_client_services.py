@@ -384,6 +384,17 @@ def test_models_are_asked_where_they_are_at_home(world: World) -> None:
     assert list(light._circuits) == ["enrichment_reid"]
 
 
+def test_what_answers_come_from_is_known(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> dict[str, str]:
+        async with EnrichmentClient(world.config) as client:
+            await client.classify_pet(picture())
+            await client.enrich(picture(), "dog")
+            return client.weights
+
+    assert asyncio.run(run()) == {"enrichment_pet": "real", "enrichment_enrich": "real"}
+    assert not caplog.records
+
+
 def test_health_and_models_of_both_services(world: World) -> None:
     health = world.run(lambda client: client.check_health())
     assert health["status"] == "healthy"

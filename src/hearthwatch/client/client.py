@@ -77,6 +77,11 @@ class ServiceClient:
             self._services[name] = ServiceConnection(name, self.config, self._http, self._surroundings)
         return self._services[name]
 
+    @property
+    def weights(self) -> dict[str, str]:
+        """real, sample, custom or mixed, by capability (`enrichment_pose`): what its last answer came from."""
+        return {name: origin for service in self._services.values() for name, origin in service.weights.items()}
+
     def _home(self, capability: Capability) -> ServiceConnection:
         """The service that is asked for it."""
         return self.service(self.config.homes.get(capability.model, capability.service))
@@ -92,10 +97,11 @@ class ServiceClient:
         timeout_s: float | None = None,
     ) -> T:
         """One question about a picture, and maybe those before it."""
+        deadline = self._deadline(timeout_s)
         sent = await asyncio.to_thread(outgoing, picture, self._max_side)
         beside = await asyncio.to_thread(lambda: [outgoing(frame, self._max_side) for frame in frames])
         body = body_of(_inward(fields, sent), sent, beside, raw=capability.raw)
-        return await self._home(capability).ask(capability, body, lambda told: read(sent.outward(told)), timeout_s)
+        return await self._home(capability).ask(capability, body, lambda told: read(sent.outward(told.body)), deadline)
 
     async def _ask_about_frames(
         self,
@@ -108,9 +114,13 @@ class ServiceClient:
         """One question about pictures in the order of time; a box refers to the first."""
         if not frames:
             raise InputError("no frame was given: a movement is seen in one or more")
+        deadline = self._deadline(timeout_s)
         sent = await asyncio.to_thread(lambda: [outgoing(frame, self._max_side) for frame in frames])
         body = body_of(_inward(fields, sent[0]), None, sent)
-        return await self._home(capability).ask(capability, body, read, timeout_s)
+        return await self._home(capability).ask(capability, body, lambda told: read(told.body), deadline)
+
+    def _deadline(self, timeout_s: float | None) -> float | None:
+        return None if timeout_s is None else self._surroundings.clock() + timeout_s
 
 
 def reader(result: type[R], form: type[BaseModel]) -> Callable[[Json], R]:

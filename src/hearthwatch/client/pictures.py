@@ -10,6 +10,7 @@ and the answer comes back in the pixels of the picture that the caller has (`Out
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +90,7 @@ def _held(picture: AnyPicture) -> Picture:
         return picture
     if isinstance(picture, bytes | bytearray | memoryview):
         return Picture(bytes(picture))
-    if isinstance(picture, str) or hasattr(picture, "__fspath__"):
+    if isinstance(picture, str | os.PathLike):
         return Picture(read_picture(picture))
     return Picture.of(picture)
 

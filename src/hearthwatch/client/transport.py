@@ -7,6 +7,7 @@ circuit that counted calls would let fifteen of them wait before it opened.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import re
 import secrets
@@ -29,12 +30,18 @@ from hearthwatch.errors import BadAnswer, DeadlineExceeded, EnrichmentUnavailabl
 
 T = TypeVar("T")
 Json = dict[str, Any]
+#: An answer of more bytes is read in a thread: with a depth map in it, that takes milliseconds.
+LARGE_BYTES = 64 * 1024
 #: Of the time that we wait, what the service is told it has: its own sentence about a deadline needs time to arrive.
 TOLD_SHARE = 0.95
 #: The longest deadline that services accept, in milliseconds.
 MAX_DEADLINE_MS = 3_600_000
 #: W3C Trace Context, version 00: trace id, parent id, flags.
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
+#: Of `Server-Timing`: a stage and its milliseconds.
+_STAGE = re.compile(r"(\w+);dur=(\d+(?:\.\d+)?)")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,19 @@ class Surroundings:
     traceparent: Callable[[], str | None] = lambda: None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One answer.
+
+    Attributes:
+        body: what it says.
+        stages_ms: what the work took in the service, by the stages of `Server-Timing`.
+    """
+
+    body: Json
+    stages_ms: Mapping[str, float]
+
+
 class ServiceConnection:
     """One service.
 
@@ -64,6 +84,9 @@ class ServiceConnection:
         config: how patient to be.
         http: the connections, shared with other services.
         surroundings: clock, sleep and chance.
+
+    Attributes:
+        weights: real, sample, custom or mixed, by capability: what its last answer came from.
 
     Raises:
         SettingsError: the configuration has no address of that service.
@@ -75,6 +98,7 @@ class ServiceConnection:
                 f"there is no address of the service {name}; there are {', '.join(config.urls) or 'none'}"
             )
         self.name = name
+        self.weights: dict[str, str] = {}
         self._url = config.urls[name].rstrip("/")
         self._config = config
         self._http = http
@@ -103,29 +127,29 @@ class ServiceConnection:
         return self._circuits[capability.name]
 
     async def ask(
-        self, capability: Capability, body: Mapping[str, Any], read: Callable[[Json], T], timeout_s: float | None = None
+        self, capability: Capability, body: Mapping[str, Any], read: Callable[[Told], T], deadline: float | None = None
     ) -> T:
         """One question.
 
         Args:
             capability: what is asked for.
             body: arguments of httpx: the picture and the other fields.
-            read: an answer to what it means; what it raises of `UNREADABLE` makes it a bad one.
-            timeout_s: seconds for the whole call, waits and repeats included; None: as long as those take.
+            read: an answer to what it means, maybe in a thread; what it raises of `UNREADABLE` makes it a bad one.
+            deadline: seconds of the clock that the whole call may last to, waits and repeats included; None: no end.
 
         Raises:
             EnrichmentUnavailableError: no answer; the leaf says why.
             DeadlineExceeded: the time was over before anything was sent.
             HearthwatchError: the service's own refusal, such as `ImageError`, `BadBox` or `WeightsMissing`.
         """
-        deadline = None if timeout_s is None else self._world.clock() + timeout_s
         circuit, trace = self.circuit(capability), _trace_of(self._world.traceparent())
 
         async def attempt() -> T:
             permit, outcome = circuit.acquire(), Outcome.NEITHER
             try:
-                told = await self._exchange(capability, body, trace, deadline)
-                answer = self._meaning(told, read, capability)
+                content, headers = await self._exchange(capability, body, trace, deadline)
+                understand = partial(self._meaning, capability, content, headers, read)
+                answer = await asyncio.to_thread(understand) if len(content) > LARGE_BYTES else understand()
                 outcome = Outcome.SUCCEEDED
             except Exception as error:
                 outcome = Outcome.FAILED if is_failure(error) else Outcome.NEITHER
@@ -149,17 +173,32 @@ class ServiceConnection:
             HearthwatchError: the service's own refusal.
         """
         headers = self._headers(_trace_of(self._world.traceparent()), self._config.attempt_s)
-        return await self._request(method, path, self._config.attempt_s, headers=headers, params=params)
+        content, _ = await self._request(method, path, self._config.attempt_s, headers=headers, params=params)
+        return _object_in(content, f"{self._url}{path}")
 
-    def _meaning(self, told: Json, read: Callable[[Json], T], capability: Capability) -> T:
+    def _meaning(
+        self, capability: Capability, content: bytes, headers: Mapping[str, str], read: Callable[[Told], T]
+    ) -> T:
+        where = f"{self._url}{capability.path}"
+        told = Told(_object_in(content, where), stages_in(headers.get("server-timing", "")))
         try:
-            return read(told)
+            answer = read(told)
         except UNREADABLE as error:
-            raise unreadable(error, f"{self._url}{capability.path}") from error
+            raise unreadable(error, where) from error
+        self._note_weights(capability, told.body.get("weights"))
+        return answer
+
+    def _note_weights(self, capability: Capability, origin: object) -> None:
+        """Nobody should take for real what a network says that has only seen drawings."""
+        if not isinstance(origin, str):
+            return
+        if origin in {"sample", "mixed"} and self.weights.get(capability.name) != origin:
+            _log.warning("sample weights answer service=%s capability=%s", self.name, capability.name)
+        self.weights[capability.name] = origin
 
     async def _exchange(
         self, capability: Capability, body: Mapping[str, Any], trace: tuple[str, str], deadline: float | None
-    ) -> Json:
+    ) -> tuple[bytes, Mapping[str, str]]:
         started = self._world.clock()
         limit_s = self._config.attempt_s
         if deadline is not None:
@@ -172,7 +211,10 @@ class ServiceConnection:
         finally:
             metrics.observe_ai_request_duration(capability.name, self._world.clock() - started)
 
-    async def _request(self, method: str, path: str, limit_s: float, **arguments: Any) -> Json:
+    async def _request(
+        self, method: str, path: str, limit_s: float, **arguments: Any
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """The answer's content and headers."""
         where = f"{self._url}{path}"
         try:
             # httpx counts the time between two parts of an answer: a service that trickles would hold us for ever.
@@ -184,7 +226,7 @@ class ServiceConnection:
             raise broken(error, where) from error
         if response.status_code != httpx.codes.OK:
             raise refused(response.status_code, response.headers, body, where, self._world.now())
-        return _object_in(body, where)
+        return body, response.headers
 
     async def _read(self, response: httpx.Response, where: str) -> bytes:
         body = bytearray()
@@ -212,6 +254,11 @@ def _trace_of(traceparent: str | None) -> tuple[str, str]:
     """(trace id, flags) of the caller's trace, or of a new one that nobody records."""
     found = _TRACEPARENT.fullmatch(traceparent or "")
     return (found[1], found[2]) if found else (secrets.token_hex(16), "00")
+
+
+def stages_in(server_timing: str) -> dict[str, float]:
+    """Milliseconds by stage of a `Server-Timing`; what is none of it is left out."""
+    return {stage: float(milliseconds) for stage, milliseconds in _STAGE.findall(server_timing)}
 
 
 def _object_in(body: bytes, where: str) -> Json:
