@@ -14,9 +14,9 @@ from served import Served
 
 
 @contextmanager
-def on_loopback(served: Served) -> Iterator[str]:
-    """Its address, for as long as the block lasts."""
-    listening = listen("127.0.0.1", 0)
+def on_loopback(served: Served, port: int = 0) -> Iterator[str]:
+    """Its address, for as long as the block lasts; 0: on any free port."""
+    listening = listen("127.0.0.1", port)
     port = listening.getsockname()[1]
     app = served.process.on_ports({served.service.name: port}, close_s=10.0)
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
@@ -18,12 +19,15 @@ import pytest
 from PIL import Image as PILImage
 
 from hearthwatch.client import (
+    BreakerLimits,
+    CircuitOpen,
     Classification,
     ClientConfig,
     ClipClient,
     DetectorClient,
     EnrichmentClient,
     RetryPolicy,
+    Surroundings,
     capabilities,
 )
 from hearthwatch.client.capabilities import Capability
@@ -415,6 +419,31 @@ def test_a_service_that_is_away_leaves_the_other_and_is_told(world: World) -> No
             with pytest.raises(ServiceRefused):
                 await client.classify_pet(picture())
             assert await client.classify_vehicle(picture())
+
+    asyncio.run(run())
+
+
+def test_a_service_that_ends_opens_its_circuits_and_closes_them_when_it_is_back(world: World) -> None:
+    """As somebody sees it who stops the light service and starts it again."""
+    light, now = world.served["light"], [0.0]
+    with on_loopback(light) as url:
+        port = urlsplit(url).port
+    assert port is not None
+    config = ClientConfig({"light": url}, retries=RetryPolicy(attempts=1), breaker=BreakerLimits(2, 60.0, 2))
+
+    async def run() -> None:
+        async with EnrichmentClient(config, surroundings=Surroundings(clock=lambda: now[0])) as client:
+            with on_loopback(light, port):
+                assert await client.classify_pet(picture())
+            for kind in (ServiceRefused, ServiceRefused, CircuitOpen):
+                with pytest.raises(kind):
+                    await client.classify_pet(picture())
+            with on_loopback(light, port):
+                with pytest.raises(CircuitOpen):
+                    await client.classify_pet(picture())
+                now[0] += 60.0
+                for _ in range(3):
+                    assert await client.classify_pet(picture())
 
     asyncio.run(run())
 

@@ -7,12 +7,15 @@ up to this rounding and to what does not travel, of which the docstring says wha
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hearthwatch.adapter.base import Result
 from hearthwatch.vision.boxes import Box
+
+R = TypeVar("R", bound=Result)
 
 PIXEL_DECIMALS, SHARE_DECIMALS = 1, 4
 
@@ -71,3 +74,17 @@ def box(told: Mapping[str, Any]) -> Box:
     """What `xywh` wrote."""
     x, y = number(told["x"]), number(told["y"])
     return Box(x, y, x + number(told["width"]), y + number(told["height"]))
+
+
+def reader(result: type[R], form: type[BaseModel]) -> Callable[[Mapping[str, Any]], R]:
+    """What reads answers of one form as results of one type; it raises ValueError where they are none.
+
+    Args:
+        result: what an answer becomes.
+        form: what is published of it, which it is checked by before it is read.
+    """
+
+    def read(told: Mapping[str, Any]) -> R:
+        return result.from_wire(form.model_validate(told).model_dump(by_alias=True))
+
+    return read

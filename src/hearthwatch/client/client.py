@@ -8,9 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel
 
-from hearthwatch.adapter.base import Result
 from hearthwatch.client.bodies import body_of
 from hearthwatch.client.capabilities import Capability
 from hearthwatch.client.configuration import ClientConfig
@@ -20,7 +18,6 @@ from hearthwatch.errors import InputError
 from hearthwatch.vision.boxes import Box, parse_box
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Result)
 #: A box as callers have it: xyxy, or an object with named sides.
 AnyBox = Box | Sequence[float] | Mapping[str, float]
 #: Fields that are boxes of the caller's picture.
@@ -121,20 +118,6 @@ class ServiceClient:
 
     def _deadline(self, timeout_s: float | None) -> float | None:
         return None if timeout_s is None else self._surroundings.clock() + timeout_s
-
-
-def reader(result: type[R], form: type[BaseModel]) -> Callable[[Json], R]:
-    """Answers of one form as results of one type.
-
-    Args:
-        result: what it becomes.
-        form: what the service publishes of it.
-    """
-
-    def read(told: Json) -> R:
-        return result.from_wire(form.model_validate(told).model_dump(by_alias=True))
-
-    return read
 
 
 def _inward(fields: Mapping[str, Any], sent: Outgoing) -> dict[str, Any]:

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hearthwatch.adapter import wire
 from hearthwatch.client import capabilities as ask
-from hearthwatch.client.client import AnyBox, ServiceClient, reader
+from hearthwatch.client.client import AnyBox, ServiceClient
 from hearthwatch.client.pictures import AnyPicture
 from hearthwatch.client.transport import Json
 from hearthwatch.errors import InputError
 from hearthwatch.models.clip import CLIPAdapter, CLIPResult
 
-_EMBEDDING = reader(CLIPResult, CLIPAdapter.RESPONSE)
+_EMBEDDING = wire.reader(CLIPResult, CLIPAdapter.RESPONSE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hearthwatch.adapter import wire
 from hearthwatch.client import capabilities as ask
-from hearthwatch.client.client import ServiceClient, reader
+from hearthwatch.client.client import ServiceClient
 from hearthwatch.client.pictures import AnyPicture
 from hearthwatch.errors import InputError
 from hearthwatch.models.yolo26 import DEFAULT_CLASSES, DEFAULT_CONFIDENCE, Detection, Detections, DetectionsAnswer
 
-_DETECTIONS = reader(Detections, DetectionsAnswer)
+_DETECTIONS = wire.reader(Detections, DetectionsAnswer)
 
 
 class DetectorClient(ServiceClient):

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hearthwatch.adapter import wire
 from hearthwatch.client import capabilities as ask
-from hearthwatch.client.client import AnyBox, ServiceClient, reader
+from hearthwatch.client.client import AnyBox, ServiceClient
 from hearthwatch.client.enriched import Enriched
 from hearthwatch.client.pictures import AnyPicture
 from hearthwatch.client.transport import Json
@@ -30,16 +31,16 @@ from hearthwatch.models.vehicle_classifier import VehicleAdapter, VehicleClassif
 from hearthwatch.services import ASSIGNED, HEAVY, LIGHT
 from hearthwatch.vision.calibration import DepthCalibration
 
-_VEHICLE = reader(VehicleClassificationResult, VehicleAdapter.RESPONSE)
-_PET = reader(PetClassificationResult, PetAdapter.RESPONSE)
-_CLOTHING = reader(ClothingClassificationResult, ClothingAdapter.RESPONSE)
-_POSES = reader(Poses, PoseAdapter.RESPONSE)
-_THREATS = reader(ThreatResult, ThreatAdapter.RESPONSE)
-_REID = reader(ReIDResult, ReIDAdapter.RESPONSE)
-_DEMOGRAPHICS = reader(DemographicsResult, DemographicsAdapter.RESPONSE)
-_DEPTH = reader(DepthResult, DepthAdapter.RESPONSE)
-_DISTANCE = reader(ObjectDistance, DepthAdapter.DISTANCE_RESPONSE)
-_ACTION = reader(ActionResult, ActionAdapter.RESPONSE)
+_VEHICLE = wire.reader(VehicleClassificationResult, VehicleAdapter.RESPONSE)
+_PET = wire.reader(PetClassificationResult, PetAdapter.RESPONSE)
+_CLOTHING = wire.reader(ClothingClassificationResult, ClothingAdapter.RESPONSE)
+_POSES = wire.reader(Poses, PoseAdapter.RESPONSE)
+_THREATS = wire.reader(ThreatResult, ThreatAdapter.RESPONSE)
+_REID = wire.reader(ReIDResult, ReIDAdapter.RESPONSE)
+_DEMOGRAPHICS = wire.reader(DemographicsResult, DemographicsAdapter.RESPONSE)
+_DEPTH = wire.reader(DepthResult, DepthAdapter.RESPONSE)
+_DISTANCE = wire.reader(ObjectDistance, DepthAdapter.DISTANCE_RESPONSE)
+_ACTION = wire.reader(ActionResult, ActionAdapter.RESPONSE)
 #: What `check_health` says of services that answer, that do not, and where only some do.
 HEALTHY, DEGRADED, UNAVAILABLE = "healthy", "degraded", "unavailable"
 

@@ -13,20 +13,22 @@ from typing import Any
 
 import numpy as np
 
+from hearthwatch.adapter import wire
 from hearthwatch.enrichment.collected import DetectionEnrichment, PictureEnrichment
 from hearthwatch.enrichment.pace import by_value
 from hearthwatch.enrichment.status import status_of
 from hearthwatch.errors import UnknownModel
 from hearthwatch.models import get_picture_model
-from hearthwatch.models.action_recognizer import ActionResult
+from hearthwatch.models.action_recognizer import ActionAdapter, ActionResult
 from hearthwatch.models.clothing import ClothingClassificationResult
-from hearthwatch.models.demographics import DemographicsResult
-from hearthwatch.models.depth_estimator import DepthResult, Method, ObjectDistance
+from hearthwatch.models.demographics import DemographicsAdapter, DemographicsResult
+from hearthwatch.models.depth_estimator import DepthAdapter, DepthResult, Method, ObjectDistance
+from hearthwatch.models.fashion_clip import ClothingAdapter
 from hearthwatch.models.person_reid import ReIDResult
-from hearthwatch.models.pet_classifier import PetClassificationResult
-from hearthwatch.models.pose_estimator import Poses
-from hearthwatch.models.threat_detector import ThreatResult
-from hearthwatch.models.vehicle_classifier import VehicleClassificationResult
+from hearthwatch.models.pet_classifier import PetAdapter, PetClassificationResult
+from hearthwatch.models.pose_estimator import PoseAdapter, Poses
+from hearthwatch.models.threat_detector import ThreatAdapter, ThreatResult
+from hearthwatch.models.vehicle_classifier import VehicleAdapter, VehicleClassificationResult
 
 Json = dict[str, Any]
 MS_DECIMALS = 2
@@ -144,17 +146,25 @@ def _numbers(told: Any) -> ReIDResult:
     return ReIDResult(np.asarray(told, np.float32))
 
 
+_clothing = wire.reader(ClothingClassificationResult, ClothingAdapter.RESPONSE)
+_vehicle = wire.reader(VehicleClassificationResult, VehicleAdapter.RESPONSE)
+_pet = wire.reader(PetClassificationResult, PetAdapter.RESPONSE)
+_distance = wire.reader(ObjectDistance, DepthAdapter.DISTANCE_RESPONSE)
+_poses = wire.reader(Poses, PoseAdapter.RESPONSE)
+_threats = wire.reader(ThreatResult, ThreatAdapter.RESPONSE)
+_demographics = wire.reader(DemographicsResult, DemographicsAdapter.RESPONSE)
+_action = wire.reader(ActionResult, ActionAdapter.RESPONSE)
 #: The field of each model, in the order of the page.
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
-        "fashion_clip": Part("clothing", ClothingClassificationResult.from_wire),
-        "vehicle_classifier": Part("vehicle", VehicleClassificationResult.from_wire),
-        "pet_classifier": Part("pet", PetClassificationResult.from_wire),
-        "depth_estimator": Part("depth", ObjectDistance.from_wire, _depth),
-        "pose_estimator": Part("pose", Poses.from_wire, _pose),
-        "threat_detector": Part("threat", ThreatResult.from_wire),
-        "demographics": Part("demographics", DemographicsResult.from_wire),
+        "fashion_clip": Part("clothing", _clothing),
+        "vehicle_classifier": Part("vehicle", _vehicle),
+        "pet_classifier": Part("pet", _pet),
+        "depth_estimator": Part("depth", _distance, _depth),
+        "pose_estimator": Part("pose", _poses, _pose),
+        "threat_detector": Part("threat", _threats),
+        "demographics": Part("demographics", _demographics),
         "person_reid": Part("reid_embedding", _numbers, _embedding),
-        "action_recognizer": Part("action", ActionResult.from_wire),
+        "action_recognizer": Part("action", _action),
     }
 )
