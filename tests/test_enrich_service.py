@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from hearthwatch.enrichment.parts import PARTS
+from hearthwatch.enrichment import DetectionEnrichment, PictureEnrichment
+from hearthwatch.enrichment.parts import PARTS, became_of
 from hearthwatch.errors import BudgetTooSmall, DeadlineExceeded, InferenceFailed, OutOfMemory, QueueFull
-from hearthwatch.models import MODELS, ThreatResult
+from hearthwatch.models import MODELS, ThreatResult, get_model
 from hearthwatch.models.threat_detector import SPEC as THREAT
 from hearthwatch.selection import DETECTION_TYPES, get_models_for_detection_type
 from hearthwatch.services import ENRICH, ENRICH_BATCH, LIGHT, Service
@@ -220,6 +221,15 @@ class TestParts:
         (call,) = host.asked("action_recognizer")
         assert [frame.data for frame in call.frames] == frames
         assert dict(call.options) == {"labels": ("person waving", "person dancing")}
+
+
+def test_the_models_that_looked_have_one_order_whoever_was_first() -> None:
+    for first in PARTS:
+        names = sorted(PARTS, key=lambda name: name != first)
+        looked = DetectionEnrichment(dict.fromkeys(names[:5]), names[5:])
+        said = became_of(looked, PictureEnrichment())["models_loaded"]
+        # Of equal priority by name: by nothing that differs between two answers, or between two processes.
+        assert said == sorted(PARTS, key=lambda name: (get_model(name).SPEC.priority, name))
 
 
 class TestReasons:

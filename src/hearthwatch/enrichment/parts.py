@@ -92,7 +92,7 @@ def became_of(found: DetectionEnrichment, of: PictureEnrichment) -> Json:
     """
     late = bool(of.late & found.skipped.keys())
     return {
-        "models_loaded": by_value(list(found.answered)),
+        "models_loaded": by_value(sorted(found.answered)),  # a set has an order of its own in each process
         "skipped": dict(found.skipped),
         "errors": {model: str(error) for model, error in found.errors.items()},
         "status": status_of(answered=bool(found.answered), failed=bool(found.errors), late=late).value,
