@@ -365,6 +365,15 @@ def test_health_is_told_and_never_an_error() -> None:
     with_faults(story, answer({"status": "healthy"}))
 
 
+def test_many_calls_at_once_share_the_connections_and_each_has_its_answer() -> None:
+    async def story(server: FaultServer, client: EnrichmentClient, _world: World) -> None:
+        answers = await asyncio.gather(*(client.classify_pet(picture()) for _ in range(150)))
+        assert answers == [CAT] * 150
+        assert len({request.headers["x-request-id"] for request in server.received}) == 150
+
+    with_faults(story, answer(PET_ANSWER), attempt_s=60.0)
+
+
 def test_a_client_that_was_closed_has_no_connections() -> None:
     async def run() -> None:
         async with fault_server(answer(PET_ANSWER)) as server:

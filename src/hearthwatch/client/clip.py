@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hearthwatch.adapter import wire
 from hearthwatch.client import capabilities as ask
 from hearthwatch.client.client import AnyBox, ServiceClient
 from hearthwatch.client.pictures import AnyPicture
 from hearthwatch.client.transport import Json
+from hearthwatch.enrichment import readers as read
 from hearthwatch.errors import InputError
-from hearthwatch.models.clip import CLIPAdapter, CLIPResult
-
-_EMBEDDING = wire.reader(CLIPResult, CLIPAdapter.RESPONSE)
+from hearthwatch.models.clip import CLIPResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class ClipClient(ServiceClient):
         self, image: AnyPicture, bbox: AnyBox | None = None, *, timeout_s: float | None = None
     ) -> CLIPResult:
         """A picture, or a box of it, as an embedding with its space."""
-        return await self._ask(ask.EMBED, _EMBEDDING, image, {"bbox": bbox}, timeout_s=timeout_s)
+        return await self._ask(ask.EMBED, read.embedding, image, {"bbox": bbox}, timeout_s=timeout_s)
 
     async def anomaly_score(
         self,

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hearthwatch.adapter import wire
 from hearthwatch.client import capabilities as ask
 from hearthwatch.client.client import ServiceClient
 from hearthwatch.client.pictures import AnyPicture
+from hearthwatch.enrichment import readers as read
 from hearthwatch.errors import InputError
-from hearthwatch.models.yolo26 import DEFAULT_CLASSES, DEFAULT_CONFIDENCE, Detection, Detections, DetectionsAnswer
-
-_DETECTIONS = wire.reader(Detections, DetectionsAnswer)
+from hearthwatch.models.yolo26 import DEFAULT_CLASSES, DEFAULT_CONFIDENCE, Detection
 
 
 class DetectorClient(ServiceClient):
@@ -39,7 +37,7 @@ class DetectorClient(ServiceClient):
         if isinstance(classes, str) or not classes:
             raise InputError(f"classes are one name or more in a list; got {classes!r}")
         fields = {"confidence": confidence, "classes": list(classes)}
-        return list((await self._ask(ask.DETECT, _DETECTIONS, image, fields, timeout_s=timeout_s)).detections)
+        return list((await self._ask(ask.DETECT, read.detections, image, fields, timeout_s=timeout_s)).detections)
 
     async def check_health(self) -> dict[str, Any]:
         """What the service says of itself.

@@ -6,22 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from hearthwatch.adapter import wire
 from hearthwatch.client.failures import named
 from hearthwatch.enrichment import EnrichmentStatus
+from hearthwatch.enrichment import readers as read
 from hearthwatch.enrichment.parts import heard
 from hearthwatch.errors import HearthwatchError
 from hearthwatch.models.action_recognizer import ActionResult
 from hearthwatch.models.clothing import ClothingClassificationResult
 from hearthwatch.models.demographics import DemographicsResult
-from hearthwatch.models.depth_estimator import DepthAdapter, DepthResult, ObjectDistance
+from hearthwatch.models.depth_estimator import DepthResult, ObjectDistance
 from hearthwatch.models.person_reid import ReIDResult
 from hearthwatch.models.pet_classifier import PetClassificationResult
 from hearthwatch.models.pose_estimator import Poses
 from hearthwatch.models.threat_detector import ThreatResult
 from hearthwatch.models.vehicle_classifier import VehicleClassificationResult
-
-_MAP = wire.reader(DepthResult, DepthAdapter.RESPONSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ class Enriched:
             models_loaded=tuple(told["models_loaded"]),
             skipped=dict(told["skipped"]),
             errors=dict(told["errors"]),
-            depth_map=_MAP(depth) if depth.get("depth_map_base64") else None,
+            depth_map=read.depth(depth) if depth.get("depth_map_base64") else None,
             id=str(told.get("id", "")),
             error=None if sentence is None else named(told.get("code"), str(sentence)),
             **heard(told),

@@ -10,39 +10,28 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hearthwatch.adapter import wire
 from hearthwatch.client import capabilities as ask
 from hearthwatch.client.client import AnyBox, ServiceClient
 from hearthwatch.client.enriched import Enriched
 from hearthwatch.client.pictures import AnyPicture
 from hearthwatch.client.transport import Json
+from hearthwatch.enrichment import readers as read
 from hearthwatch.errors import HearthwatchError
 from hearthwatch.models import get_model
-from hearthwatch.models.action_recognizer import ActionAdapter, ActionResult
+from hearthwatch.models.action_recognizer import ActionResult
 from hearthwatch.models.clothing import ClothingClassificationResult
-from hearthwatch.models.demographics import DemographicsAdapter, DemographicsResult
-from hearthwatch.models.depth_estimator import DepthAdapter, DepthResult, Method, ObjectDistance
-from hearthwatch.models.fashion_clip import ClothingAdapter
-from hearthwatch.models.person_reid import ReIDAdapter, ReIDResult
-from hearthwatch.models.pet_classifier import PetAdapter, PetClassificationResult
-from hearthwatch.models.pose_estimator import PoseAdapter, PoseResult, Poses
-from hearthwatch.models.threat_detector import ThreatAdapter, ThreatResult
-from hearthwatch.models.vehicle_classifier import VehicleAdapter, VehicleClassificationResult
+from hearthwatch.models.demographics import DemographicsResult
+from hearthwatch.models.depth_estimator import DepthResult, Method, ObjectDistance
+from hearthwatch.models.person_reid import ReIDResult
+from hearthwatch.models.pet_classifier import PetClassificationResult
+from hearthwatch.models.pose_estimator import PoseResult, Poses
+from hearthwatch.models.threat_detector import ThreatResult
+from hearthwatch.models.vehicle_classifier import VehicleClassificationResult
 from hearthwatch.services import ASSIGNED, HEAVY, LIGHT
 from hearthwatch.vision.calibration import DepthCalibration
 
-_VEHICLE = wire.reader(VehicleClassificationResult, VehicleAdapter.RESPONSE)
-_PET = wire.reader(PetClassificationResult, PetAdapter.RESPONSE)
-_CLOTHING = wire.reader(ClothingClassificationResult, ClothingAdapter.RESPONSE)
-_POSES = wire.reader(Poses, PoseAdapter.RESPONSE)
-_THREATS = wire.reader(ThreatResult, ThreatAdapter.RESPONSE)
-_REID = wire.reader(ReIDResult, ReIDAdapter.RESPONSE)
-_DEMOGRAPHICS = wire.reader(DemographicsResult, DemographicsAdapter.RESPONSE)
-_DEPTH = wire.reader(DepthResult, DepthAdapter.RESPONSE)
-_DISTANCE = wire.reader(ObjectDistance, DepthAdapter.DISTANCE_RESPONSE)
-_ACTION = wire.reader(ActionResult, ActionAdapter.RESPONSE)
-#: What `check_health` says of services that answer, that do not, and where only some do.
-HEALTHY, DEGRADED, UNAVAILABLE = "healthy", "degraded", "unavailable"
+#: What `check_health` says where no service answers, and where they differ.
+UNAVAILABLE, DEGRADED = "unavailable", "degraded"
 
 
 class EnrichmentClient(ServiceClient):
@@ -62,19 +51,19 @@ class EnrichmentClient(ServiceClient):
         self, image: AnyPicture, bbox: AnyBox | None = None, *, timeout_s: float | None = None
     ) -> VehicleClassificationResult:
         """Which kind of vehicle, and its colour."""
-        return await self._ask(ask.VEHICLE, _VEHICLE, image, {"bbox": bbox}, timeout_s=timeout_s)
+        return await self._ask(ask.VEHICLE, read.vehicle, image, {"bbox": bbox}, timeout_s=timeout_s)
 
     async def classify_pet(
         self, image: AnyPicture, bbox: AnyBox | None = None, *, timeout_s: float | None = None
     ) -> PetClassificationResult:
         """Cat or dog."""
-        return await self._ask(ask.PET, _PET, image, {"bbox": bbox}, timeout_s=timeout_s)
+        return await self._ask(ask.PET, read.pet, image, {"bbox": bbox}, timeout_s=timeout_s)
 
     async def classify_clothing(
         self, image: AnyPicture, bbox: AnyBox | None = None, *, timeout_s: float | None = None
     ) -> ClothingClassificationResult:
         """What a person wears and carries."""
-        return await self._ask(ask.CLOTHING, _CLOTHING, image, {"bbox": bbox}, timeout_s=timeout_s)
+        return await self._ask(ask.CLOTHING, read.clothing, image, {"bbox": bbox}, timeout_s=timeout_s)
 
     async def analyze_pose(
         self,
@@ -98,7 +87,7 @@ class EnrichmentClient(ServiceClient):
     ) -> Poses:
         """The poses of all persons, the most certain first."""
         fields = {"bbox": bbox, "min_confidence": min_confidence}
-        return await self._ask(ask.POSE, _POSES, image, fields, timeout_s=timeout_s)
+        return await self._ask(ask.POSE, read.poses, image, fields, timeout_s=timeout_s)
 
     async def detect_threats(
         self,
@@ -110,13 +99,13 @@ class EnrichmentClient(ServiceClient):
     ) -> ThreatResult:
         """Weapons and other dangerous things that count, from 0.5 or from `min_confidence`."""
         fields = {"bbox": bbox, "min_confidence": min_confidence}
-        return await self._ask(ask.THREAT, _THREATS, image, fields, timeout_s=timeout_s)
+        return await self._ask(ask.THREAT, read.threats, image, fields, timeout_s=timeout_s)
 
     async def extract_reid(
         self, image: AnyPicture, bbox: AnyBox | None = None, *, timeout_s: float | None = None
     ) -> ReIDResult:
         """A person's appearance as 512 numbers, with the space that they can be compared in."""
-        return await self._ask(ask.REID, _REID, image, {"bbox": bbox}, timeout_s=timeout_s)
+        return await self._ask(ask.REID, read.reid, image, {"bbox": bbox}, timeout_s=timeout_s)
 
     async def predict_demographics(
         self,
@@ -138,13 +127,13 @@ class EnrichmentClient(ServiceClient):
             A result whose values are None, with `reasons`, where no face was found.
         """
         fields = {"face_bbox": face_bbox, "bbox": bbox}
-        return await self._ask(ask.DEMOGRAPHICS, _DEMOGRAPHICS, image, fields, timeout_s=timeout_s)
+        return await self._ask(ask.DEMOGRAPHICS, read.demographics, image, fields, timeout_s=timeout_s)
 
     async def estimate_depth(
         self, image: AnyPicture, bbox: AnyBox | None = None, *, timeout_s: float | None = None
     ) -> DepthResult:
         """How near each part of the picture is, in 256 steps; `bbox` is what its statistics are about."""
-        return await self._ask(ask.DEPTH, _DEPTH, image, {"bbox": bbox}, timeout_s=timeout_s)
+        return await self._ask(ask.DEPTH, read.depth, image, {"bbox": bbox}, timeout_s=timeout_s)
 
     async def estimate_object_distance(
         self,
@@ -166,7 +155,7 @@ class EnrichmentClient(ServiceClient):
         """
         plain = None if calibration is None else calibration.to_plain()
         fields = {"bbox": bbox, "method": method, "calibration": plain}
-        return await self._ask(ask.DISTANCE, _DISTANCE, image, fields, timeout_s=timeout_s)
+        return await self._ask(ask.DISTANCE, read.distance, image, fields, timeout_s=timeout_s)
 
     async def classify_action(
         self,
@@ -185,7 +174,7 @@ class EnrichmentClient(ServiceClient):
             timeout_s: of the whole call.
         """
         fields = {"labels": list(labels) if labels else None, "bbox": bbox}
-        return await self._ask_about_frames(ask.ACTION, _ACTION, frames, fields, timeout_s)
+        return await self._ask_about_frames(ask.ACTION, read.action, frames, fields, timeout_s)
 
     async def enrich(
         self,

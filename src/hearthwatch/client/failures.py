@@ -111,7 +111,7 @@ def broken(error: httpx.HTTPError, where: str) -> EnrichmentUnavailableError:
         isinstance(cause, ConnectionRefusedError) for cause in _causes(error)
     ):
         return ServiceRefused(f"{where} refuses connections: nobody listens there")
-    return ServiceUnreachable(f"{where} cannot be reached, or hung up: {error or type(error).__name__}")
+    return ServiceUnreachable(f"{where} cannot be reached, or hung up: {str(error) or type(error).__name__}")
 
 
 def unreadable(error: Exception, where: str) -> BadAnswer:

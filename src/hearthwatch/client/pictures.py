@@ -2,7 +2,8 @@
 
 A JPEG, PNG, WebP, BMP or GIF goes out as it is, whatever its size: encoding it again would cost a decode, quality and
 often bytes. Pixels have to be encoded: small ones without loss, as PNG, since crops are small and JPEG would blur what
-little they show; others as JPEG of quality 95 with all its colours. As PNG, a frame of 1080p would take 50 ms and 3 MB.
+little they show; others as JPEG of quality 95 with all its colours. A photograph of 1080p takes 12 ms and 0.5 MB as
+JPEG, and 140 ms and 2.2 MB as PNG (fastest of 5 runs on one core).
 
 Only where a caller asks for a longest side is a picture made smaller; then its boxes are as well (`Outgoing.inward`),
 and the answer comes back in the pixels of the picture that the caller has (`Outgoing.outward`).
@@ -26,7 +27,7 @@ from hearthwatch.vision.picture import Picture
 
 #: What a method of a client takes for a picture.
 AnyPicture = PictureLike | Picture
-#: Pixels that go out as PNG: a crop of 256 x 256 is at most 200 KB and takes 3 ms.
+#: Pixels that go out as PNG: 256 x 256 of them are at most 200 KB, and take 2 ms.
 LOSSLESS_PIXELS = 256 * 256
 JPEG_QUALITY = 95
 _MEDIA_TYPES: Mapping[str, str] = {

@@ -13,22 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from hearthwatch.adapter import wire
+from hearthwatch.enrichment import readers as read
 from hearthwatch.enrichment.collected import DetectionEnrichment, PictureEnrichment
 from hearthwatch.enrichment.pace import by_value
 from hearthwatch.enrichment.status import status_of
 from hearthwatch.errors import UnknownModel
 from hearthwatch.models import get_picture_model
-from hearthwatch.models.action_recognizer import ActionAdapter, ActionResult
-from hearthwatch.models.clothing import ClothingClassificationResult
-from hearthwatch.models.demographics import DemographicsAdapter, DemographicsResult
-from hearthwatch.models.depth_estimator import DepthAdapter, DepthResult, Method, ObjectDistance
-from hearthwatch.models.fashion_clip import ClothingAdapter
+from hearthwatch.models.depth_estimator import DepthResult, Method
 from hearthwatch.models.person_reid import ReIDResult
-from hearthwatch.models.pet_classifier import PetAdapter, PetClassificationResult
-from hearthwatch.models.pose_estimator import PoseAdapter, Poses
-from hearthwatch.models.threat_detector import ThreatAdapter, ThreatResult
-from hearthwatch.models.vehicle_classifier import VehicleAdapter, VehicleClassificationResult
 
 Json = dict[str, Any]
 MS_DECIMALS = 2
@@ -146,25 +138,17 @@ def _numbers(told: Any) -> ReIDResult:
     return ReIDResult(np.asarray(told, np.float32))
 
 
-_clothing = wire.reader(ClothingClassificationResult, ClothingAdapter.RESPONSE)
-_vehicle = wire.reader(VehicleClassificationResult, VehicleAdapter.RESPONSE)
-_pet = wire.reader(PetClassificationResult, PetAdapter.RESPONSE)
-_distance = wire.reader(ObjectDistance, DepthAdapter.DISTANCE_RESPONSE)
-_poses = wire.reader(Poses, PoseAdapter.RESPONSE)
-_threats = wire.reader(ThreatResult, ThreatAdapter.RESPONSE)
-_demographics = wire.reader(DemographicsResult, DemographicsAdapter.RESPONSE)
-_action = wire.reader(ActionResult, ActionAdapter.RESPONSE)
 #: The field of each model, in the order of the page.
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
-        "fashion_clip": Part("clothing", _clothing),
-        "vehicle_classifier": Part("vehicle", _vehicle),
-        "pet_classifier": Part("pet", _pet),
-        "depth_estimator": Part("depth", _distance, _depth),
-        "pose_estimator": Part("pose", _poses, _pose),
-        "threat_detector": Part("threat", _threats),
-        "demographics": Part("demographics", _demographics),
+        "fashion_clip": Part("clothing", read.clothing),
+        "vehicle_classifier": Part("vehicle", read.vehicle),
+        "pet_classifier": Part("pet", read.pet),
+        "depth_estimator": Part("depth", read.distance, _depth),
+        "pose_estimator": Part("pose", read.poses, _pose),
+        "threat_detector": Part("threat", read.threats),
+        "demographics": Part("demographics", read.demographics),
         "person_reid": Part("reid_embedding", _numbers, _embedding),
-        "action_recognizer": Part("action", _action),
+        "action_recognizer": Part("action", read.action),
     }
 )

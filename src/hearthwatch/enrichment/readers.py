@@ -1,0 +1,30 @@
+"""Answers of services as the results that they were told of: each by its model's published form."""
+
+from __future__ import annotations
+
+from hearthwatch.adapter.wire import reader
+from hearthwatch.models.action_recognizer import ActionAdapter, ActionResult
+from hearthwatch.models.clip import CLIPAdapter, CLIPResult
+from hearthwatch.models.clothing import ClothingClassificationResult
+from hearthwatch.models.demographics import DemographicsAdapter, DemographicsResult
+from hearthwatch.models.depth_estimator import DepthAdapter, DepthResult, ObjectDistance
+from hearthwatch.models.fashion_clip import ClothingAdapter
+from hearthwatch.models.person_reid import ReIDAdapter, ReIDResult
+from hearthwatch.models.pet_classifier import PetAdapter, PetClassificationResult
+from hearthwatch.models.pose_estimator import PoseAdapter, Poses
+from hearthwatch.models.threat_detector import ThreatAdapter, ThreatResult
+from hearthwatch.models.vehicle_classifier import VehicleAdapter, VehicleClassificationResult
+from hearthwatch.models.yolo26 import Detections, DetectionsAnswer
+
+action = reader(ActionResult, ActionAdapter.RESPONSE)
+clothing = reader(ClothingClassificationResult, ClothingAdapter.RESPONSE)
+demographics = reader(DemographicsResult, DemographicsAdapter.RESPONSE)
+depth = reader(DepthResult, DepthAdapter.RESPONSE)
+detections = reader(Detections, DetectionsAnswer)
+distance = reader(ObjectDistance, DepthAdapter.DISTANCE_RESPONSE)
+embedding = reader(CLIPResult, CLIPAdapter.RESPONSE)
+pet = reader(PetClassificationResult, PetAdapter.RESPONSE)
+poses = reader(Poses, PoseAdapter.RESPONSE)
+reid = reader(ReIDResult, ReIDAdapter.RESPONSE)
+threats = reader(ThreatResult, ThreatAdapter.RESPONSE)
+vehicle = reader(VehicleClassificationResult, VehicleAdapter.RESPONSE)
