@@ -49,8 +49,8 @@ class FaultServer:
                 self.received.append(Received(target.path, parse_qs(target.query), headers, body))
                 await (self.faults.pop(0) if len(self.faults) > 1 else self.faults[0])(writer)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            pass  # the other side has left, or the test is over
         finally:
             writer.close()
 

@@ -17,7 +17,7 @@ from PIL import Image as PILImage
 from fault_server import Received, answer, fault_server
 from hearthwatch.client import ClientConfig, ClipClient, DetectorClient, EnrichmentClient
 from hearthwatch.client.bodies import QUERY_CHARACTERS, body_of
-from hearthwatch.client.pictures import LOSSLESS_PIXELS, Outgoing, outgoing
+from hearthwatch.client.pictures import LOSSLESS_PIXELS, QUICK_BYTES, Outgoing, is_quick, outgoing
 from hearthwatch.errors import ImageError, ImageTooLarge, InputError
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.calibration import DepthCalibration
@@ -53,6 +53,22 @@ def test_a_picture_that_is_sent_as_it_came_is_not_decoded() -> None:
     outgoing(held)
     outgoing(held, max_side=1920)
     assert held.decodes == 0
+
+
+def test_only_what_goes_out_as_it_came_and_is_not_large_needs_no_thread(tmp_path: Path) -> None:
+    data = picture(640, 480, kind=".jpg")
+    assert is_quick([data, Picture(data)])
+    slow: list[Any] = [
+        tmp_path,
+        noise(8, 8),
+        Picture.of(noise(8, 8)),
+        PILImage.new("RGB", (8, 8)),
+        b"x" * (QUICK_BYTES + 1),
+    ]
+    for form in slow:
+        assert not is_quick([data, form])
+    assert not is_quick([data], max_side=100)
+    assert not is_quick([b"x" * (QUICK_BYTES // 2)] * 3)
 
 
 def test_pixels_of_a_crop_lose_nothing() -> None:

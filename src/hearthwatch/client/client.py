@@ -12,7 +12,7 @@ import httpx
 from hearthwatch.client.bodies import body_of
 from hearthwatch.client.capabilities import Capability
 from hearthwatch.client.configuration import ClientConfig
-from hearthwatch.client.pictures import AnyPicture, Outgoing, outgoing
+from hearthwatch.client.pictures import AnyPicture, Outgoing, all_outgoing, is_quick
 from hearthwatch.client.transport import Json, ServiceConnection, Surroundings
 from hearthwatch.errors import InputError
 from hearthwatch.vision.boxes import Box, parse_box
@@ -95,8 +95,7 @@ class ServiceClient:
     ) -> T:
         """One question about a picture, and maybe those before it."""
         deadline = self._deadline(timeout_s)
-        sent = await asyncio.to_thread(outgoing, picture, self._max_side)
-        beside = await asyncio.to_thread(lambda: [outgoing(frame, self._max_side) for frame in frames])
+        sent, *beside = await self._outgoing([picture, *frames])
         body = body_of(_inward(fields, sent), sent, beside, raw=capability.raw)
         return await self._home(capability).ask(capability, body, lambda told: read(sent.outward(told.body)), deadline)
 
@@ -112,9 +111,14 @@ class ServiceClient:
         if not frames:
             raise InputError("no frame was given: a movement is seen in one or more")
         deadline = self._deadline(timeout_s)
-        sent = await asyncio.to_thread(lambda: [outgoing(frame, self._max_side) for frame in frames])
+        sent = await self._outgoing(frames)
         body = body_of(_inward(fields, sent[0]), None, sent)
         return await self._home(capability).ask(capability, body, lambda told: read(told.body), deadline)
+
+    async def _outgoing(self, pictures: Sequence[AnyPicture]) -> list[Outgoing]:
+        if is_quick(pictures, self._max_side):
+            return all_outgoing(pictures)
+        return await asyncio.to_thread(all_outgoing, pictures, self._max_side)
 
     def _deadline(self, timeout_s: float | None) -> float | None:
         return None if timeout_s is None else self._surroundings.clock() + timeout_s
