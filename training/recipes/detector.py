@@ -42,6 +42,6 @@ def evaluate(path: Path, known: Iterable[AnyScene] | None = None) -> dict[str, f
 
 
 #: In windows of 256 px nobody sees a whole bus.
-WHOLE = Refinement(TRAINING, View(size=(384, 640), zoom=(0.8, 1.2), focus=0.0), steps=1800)
-LESSON = Lesson("yolo26", "Object detector", NAMES, (384, 640), rows, least_px=14.0, refinement=WHOLE)
+WHOLE = Refinement(TRAINING, View(size=(384, 640), zoom=(0.8, 1.2), focus=0.0), steps=2400)
+LESSON = Lesson("yolo26", "Object detector", NAMES, (384, 640), rows, least_px=14.0, refinements=(WHOLE,))
 RECIPE = LESSON.recipe(evaluate)

@@ -101,8 +101,8 @@ def _boxes(poses: Poses) -> Found:
 
 
 #: People at the size of use.
-PEOPLE = Refinement(TRAINING, View(size=(320, 384), zoom=(0.9, 1.6), focus=0.95), steps=1800, rate=1.5e-3)
+PEOPLE = Refinement(TRAINING, View(size=(256, 256), zoom=(0.8, 1.6), focus=0.95), steps=8000, batch=16, rate=2e-3)
 LESSON = Lesson(
-    "pose_estimator", "Pose estimator", NAMES, (448, 768), rows, least_px=16.0, keypoints=17, refinement=PEOPLE
+    "pose_estimator", "Pose estimator", NAMES, (448, 768), rows, least_px=16.0, keypoints=17, refinements=(PEOPLE,)
 )
 RECIPE = LESSON.recipe(evaluate)

@@ -68,7 +68,7 @@ class Lesson:
         least_px: when it is measured, things smaller than a square of this side, in its input, are not asked for.
         least_visible: nor are those of whom less can be seen.
         keypoints: per object; 0 for a plain detector.
-        refinement: what it learns by itself; None: nothing.
+        refinements: what it learns by itself, one after the other.
     """
 
     model: str
@@ -79,7 +79,7 @@ class Lesson:
     least_px: float
     least_visible: float = 0.5
     keypoints: int = 0
-    refinement: Refinement | None = None
+    refinements: tuple[Refinement, ...] = ()
 
     def recipe(self, evaluate: Callable[[Path], dict[str, float]]) -> Recipe:
         """As the command knows it."""
@@ -92,10 +92,12 @@ class Lesson:
         own = work.folder / TRAINED
         if own.is_file():
             return own
-        member = self._member(load_tensors(train(work)))
-        if self.refinement is not None:
-            return _refine(self, self.refinement, member, work)
-        save_tensors(own, member)
+        tensors = self._member(load_tensors(train(work)))
+        for number, part in enumerate(self.refinements, 1):
+            folder = work.folder if number == len(self.refinements) else work.folder / f"part-{number}"
+            tensors = load_tensors(_refine(self, part, tensors, replace(work, folder=folder)))
+        if not self.refinements:
+            save_tensors(own, tensors)
         return own
 
     def example(self, scene: AnyScene) -> Example:
