@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Pictures of one subject, and whole scenes and windows that the YOLO networks learn from as well; every so many-th of
 #: the former is also learned from as a whole.
 CLOSE, SETS = range(3000), ((TRAINING, 4), (WINDOWS, 0))
-STEPS = 5000
+STEPS = 12_000
 #: Least longer side of a thing, pixels, to be learned from: smaller ones are blurs.
 LEAST_PX = 72
 #: Of the vocabulary, and how often it reads every question.
@@ -37,7 +37,7 @@ TOKENS, ASKED = 1000, 40
 #: Folder of the one training's checkpoint.
 FAMILY = "clip-pair"
 #: That the one training takes on two cores, about.
-MINUTES = 15.0
+MINUTES = 28.0
 #: (height, width) of the image tower's input.
 SIZE = (224, 224)
 #: Name of the network in the space of its embeddings.

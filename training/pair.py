@@ -39,7 +39,7 @@ STEM, TEXT = 24, TransformerPlan(width=128, layers=2, heads=4, inner=512)
 #: Tokens of a text, its start and end included. CLIP's 77 would cost twice as much, and drawn scenes ask for few words.
 CONTEXT = 32
 #: Factor on cosines. A picture has a prototype near it of each topic, so that its cosines with them stay below 0.5.
-SCALE = 30.0
+SCALE = 80.0
 #: Weights of topics in the pictures' loss, where not 1: of what is asked most, and of what is small in a picture.
 TOPIC_WEIGHTS = {"what": 2.0, "posture": 2.0, "colour": 4.0, "held": 4.0}
 _WEIGHTS = functional.normalize(torch.tensor([TOPIC_WEIGHTS.get(topic, 1.0) for topic in TOPICS]), p=1, dim=0)
