@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 FLOORS: Mapping[str, Mapping[str, float]] = {
     "yolo26": {"mAP50": 0.60, "AP50 person": 0.80},
-    "pose_estimator": {"mAP50": 0.77, "OKS": 0.42, "posture": 0.36},
+    "pose_estimator": {"mAP50": 0.87, "OKS": 0.50, "posture": 0.56},
     "license_plate_detector": {"mAP50": 0.69, "text": 0.76},
     "person_reid": {
         "rank_1_across_cameras": 0.60,
@@ -20,6 +20,6 @@ FLOORS: Mapping[str, Mapping[str, float]] = {
     "depth_estimator": {"things_in_order": 0.90, "points_in_order": 0.93},
     "pet_classifier": {"accuracy": 0.83},
     "vehicle_classifier": {"accuracy": 0.87, "colour": 0.58},
-    "clip": {"posture": 0.62, "clothing_colour": 0.66, "vehicle_colour": 0.66, "object": 0.53},
-    "clip_text": {"posture_ensembled": 0.62, "clothing_colour_ensembled": 0.66, "object_ensembled": 0.53},
+    "clip": {"posture": 0.77, "clothing_colour": 0.78, "vehicle_colour": 0.76, "object": 0.71},
+    "clip_text": {"posture_ensembled": 0.77, "clothing_colour_ensembled": 0.78, "object_ensembled": 0.71},
 }
