@@ -21,5 +21,6 @@ FLOORS: Mapping[str, Mapping[str, float]] = {
     "pet_classifier": {"accuracy": 0.83},
     "vehicle_classifier": {"accuracy": 0.87, "colour": 0.58},
     "clip": {"posture": 0.77, "clothing_colour": 0.78, "vehicle_colour": 0.76, "object": 0.71},
+    "action_recognizer": {"accuracy": 0.58},
     "clip_text": {"posture_ensembled": 0.77, "clothing_colour_ensembled": 0.78, "object_ensembled": 0.71},
 }
