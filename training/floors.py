@@ -11,6 +11,7 @@ from collections.abc import Mapping
 FLOORS: Mapping[str, Mapping[str, float]] = {
     "yolo26": {"mAP50": 0.62, "AP50 person": 0.83},
     "pose_estimator": {"mAP50": 0.87, "OKS": 0.50, "posture": 0.56},
+    "threat_detector": {"mAP50": 0.15},
     "license_plate_detector": {"mAP50": 0.69, "text": 0.76},
     "person_reid": {
         "rank_1_across_cameras": 0.60,

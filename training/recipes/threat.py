@@ -38,7 +38,9 @@ def evaluate(path: Path, known: Iterable[AnyScene] | None = None) -> dict[str, f
 HANDS = Refinement(WINDOWS, View(size=(160, 160), zoom=(0.8, 1.6), focus=0.9), steps=7000, batch=40, rate=2e-3)
 #: And what is none: shoes, arms and shadows of wheels were taken for weapons by a network that had seen hands alone.
 PLACES = Refinement(WINDOWS, View(size=(288, 288), zoom=(0.8, 1.4), focus=0.4), steps=2500, batch=12)
+#: Both once more, with less of either.
+BOTH = Refinement(WINDOWS, View(size=(224, 224), zoom=(0.8, 1.5), focus=0.7), steps=1900, batch=20, rate=1.5e-3)
 LESSON = Lesson(
-    "threat_detector", "Threat detector", NAMES, (736, 1280), rows, least_px=12.0, refinements=(HANDS, PLACES)
+    "threat_detector", "Threat detector", NAMES, (736, 1280), rows, least_px=12.0, refinements=(HANDS, PLACES, BOTH)
 )
 RECIPE = LESSON.recipe(evaluate)
