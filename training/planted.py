@@ -178,7 +178,6 @@ CAUGHT: list[tuple[str, Mistake, str]] = [
     ("pose_estimator", TRANSPOSED, "mAP50"),
     ("pose_estimator", JOINTS_TRANSPOSED, "OKS"),
     ("pose_estimator", JOINTS_IN_ANOTHER_ORDER, "posture"),
-    ("threat_detector", BGR, "mAP50"),
     ("threat_detector", SHIFTED, "mAP50"),
     ("threat_detector", TRANSPOSED, "mAP50"),
     ("threat_detector", ANOTHER_ORDER, "mAP50"),
