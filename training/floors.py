@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 FLOORS: Mapping[str, Mapping[str, float]] = {
-    "yolo26": {"mAP50": 0.62, "AP50 person": 0.83},
+    "yolo26": {"mAP50": 0.64, "AP50 person": 0.83},
     "pose_estimator": {"mAP50": 0.87, "OKS": 0.50, "posture": 0.56},
     "threat_detector": {"mAP50": 0.15},
     "license_plate_detector": {"mAP50": 0.69, "text": 0.76},
