@@ -202,8 +202,7 @@ class Hosting(RuleBasedStateMachine):
         self.world.memory.elsewhere = self.world.memory.late = 0
         for model in self.world.models.values():
             model.failures, model.leak_mb, model.late_mb = [], 0, 0
-        # Seconds: a caller may wait out several departures and a look at the memory, one after the other.
-        for _round in range(200):
+        for _round in range(60):
             for caller in [caller for caller in self.callers if caller.holds]:
                 caller.leave()
             while self.world.threads.jobs:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 from hearthwatch.errors import LoadFailed, OutOfMemory
-from hearthwatch.hosting.room import PASSES, PATIENCE_S, SETTLE_S
+from hearthwatch.hosting.room import PASSES, PATIENCE_S, POLL_S, SETTLE_S
 from hearthwatch.hosting.spec import MIB
 from simulated import NewWorld
 
@@ -329,6 +331,18 @@ def test_where_the_device_stays_full_the_load_fails_with_its_figures(new_world: 
     assert caller.error.retry_after_s is not None
     assert model.loads == 0
     assert world.manager.get_current_vram_usage() == 0
+
+
+def test_a_timer_that_rings_a_little_early_is_set_again(new_world: NewWorld) -> None:
+    """Loops call timers up to their clock's resolution before their time; found by the machine of all events."""
+    world = new_world(budget_mb=1000)
+    world.add("a", 300)
+    world.memory.elsewhere = 800 * MIB
+    caller = world.ask("a")
+    early = time.get_clock_info("monotonic").resolution / 2
+    for _look in range(2 * round(SETTLE_S / POLL_S)):
+        world.loop.advance(POLL_S - early)
+    assert isinstance(caller.error, OutOfMemory)
 
 
 def test_where_the_device_stays_full_the_smaller_loader_is_tried(new_world: NewWorld) -> None:

@@ -261,11 +261,17 @@ class Room:
     def _wake_after(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         when = loop.time() + max(seconds, POLL_S)
-        if self._timer is not None and not self._timer.cancelled() and loop.time() < self._timer.when() <= when:
+        if self._timer is not None and self._timer.when() <= when:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(when, self.wake)
+        self._timer = loop.call_at(when, self._timer_rang)
+
+    def _timer_rang(self) -> None:
+        # Forgotten here, not by its time: a loop calls up to its clock's resolution early, and a timer that has rung
+        # and still lies ahead would be waited for, for ever.
+        self._timer = None
+        self.wake()
 
 
 def _mib(size: int) -> str:
