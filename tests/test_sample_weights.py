@@ -26,6 +26,8 @@ from hearthwatch.vision.image import Image
 from hearthwatch.vision.picture import Picture
 
 PAIRS = range(TEST, TEST + 10)
+#: Floor of the share of pairs in the right order; reached was 0.2.
+RISK_ORDER = 0.15
 #: Whose answers the risk rests on.
 RISKED = ("yolo26", "pose_estimator", "threat_detector")
 
@@ -75,14 +77,15 @@ class TestRisk:
     def test_more_threatening_scenes_have_the_higher_risk_than_the_lower_one(self) -> None:
         """Pairs of scenes that are equal but for what one person does and holds.
 
-        Where the networks see neither posture nor weapon, both have the same risk: the aim is 0.8 of the pairs in the
-        right order, and they reach 0.2. Held is that what they see counts in the right direction.
+        Where the networks see neither posture nor weapon, both have the same risk. The aim is 0.8 of the pairs in the
+        right order; the floor is a little under what they reach.
         """
         for model in RISKED:
             network(model)
         scores = _risks()
         right = sum(pair["harmless"] < pair["threatening"] for pair in scores)
         wrong = sum(pair["harmless"] > pair["threatening"] for pair in scores)
+        assert right / len(scores) >= RISK_ORDER
         assert right > wrong
 
 
