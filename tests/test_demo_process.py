@@ -212,7 +212,6 @@ def test_ctrl_c_while_it_loads_ends_with_130(arguments: tuple[str, ...], samples
     assert not list((tmp_path / "o").glob("*")) if (tmp_path / "o").exists() else True
 
 
-@pytest.mark.skipif(not (SAMPLES_DIR / "threat_detector.onnx").is_file(), reason="no sample network finds weapons yet")
 def test_the_story_of_the_sample_networks_is_right(cache: Path, tmp_path: Path) -> None:
     with showing(SAMPLES_DIR, cache, tmp_path / "o") as shown:
         assert shown.process.wait(WHOLE_DEMO_S) == 0, shown.out + shown.err

@@ -28,15 +28,10 @@ from hearthwatch.vision.picture import Picture
 PAIRS = range(TEST, TEST + 10)
 #: Floor of the share of pairs in the right order; reached was 0.2.
 RISK_ORDER = 0.15
-#: Whose answers the risk rests on.
-RISKED = ("yolo26", "pose_estimator", "threat_detector")
 
 
 def network(model: str) -> Path:
-    path = SAMPLE / f"{model}.onnx"
-    if not path.is_file():
-        pytest.skip(f"{model} is not trained yet")
-    return path
+    return SAMPLE / f"{model}.onnx"
 
 
 @functools.cache
@@ -46,8 +41,7 @@ def reached(model: str) -> Figures:
 
 class TestFloors:
     def test_every_sample_network_is_measured(self) -> None:
-        assert MEASURES.keys() == RECIPES.keys() >= FLOORS.keys()
-        assert FLOORS.keys() == {model for model in RECIPES if (SAMPLE / f"{model}.onnx").is_file()}
+        assert MEASURES.keys() == RECIPES.keys() == FLOORS.keys()
         assert all(floors for floors in FLOORS.values())
 
     @pytest.mark.parametrize("model", RECIPES)
@@ -80,8 +74,6 @@ class TestRisk:
         Where the networks see neither posture nor weapon, both have the same risk. The aim is 0.8 of the pairs in the
         right order; the floor is a little under what they reach.
         """
-        for model in RISKED:
-            network(model)
         scores = _risks()
         right = sum(pair["harmless"] < pair["threatening"] for pair in scores)
         wrong = sum(pair["harmless"] > pair["threatening"] for pair in scores)
