@@ -140,7 +140,7 @@ def _plan(
         skipped |= beside.skipped
         jobs, rows = [*jobs, *beside.jobs], [*rows, *beside.rows]
     if enrich.GROUP in groups:
-        together = enrich.prepare(models_dir, _pictures(assets, "frames"), folder, quick=quick)
+        together = enrich.prepare(models_dir, _pictures(assets, "frames"), folder, _tell, quick=quick)
         skipped |= together.skipped
         jobs, rows = [*jobs, *together.jobs], [*rows, *together.rows]
     if not {"models", "analyze"} & set(groups):

@@ -29,6 +29,7 @@ WORKS: Mapping[str, Callable[..., Work]] = {
     "engine": engine_works.work,
     "load": engine_works.load_work,
     "clip weights": clip.weights_work,
+    "clothing weights": enrich.clothing_work,
     "clip": clip.work,
     "clip load": clip.load_work,
     "enrich": enrich.work,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -13,10 +15,11 @@ from typing import Any
 import orjson
 
 from benchmarks.bare import bare_calls, recording
+from benchmarks.clip_checkpoint import VIT_B_32, byte_vocabulary, write_checkpoint
 from benchmarks.comparison import Goal
 from benchmarks.markdown import milliseconds
 from benchmarks.pairs import Call
-from benchmarks.processes import MeasurementFailed
+from benchmarks.processes import MeasurementFailed, run_job
 from benchmarks.scene import load_options
 from benchmarks.serving.client import Client, form
 from benchmarks.serving.cold import percentile
@@ -24,17 +27,21 @@ from benchmarks.serving.pictures import RAW, write_bodies
 from benchmarks.serving.servers import Server, ours
 from benchmarks.table import Row
 from benchmarks.work import Job, Work
+from hearthwatch.adapter.conversion import convert
 from hearthwatch.adapter.loaded import LoadedModel
 from hearthwatch.adapter.loading import find, load
 from hearthwatch.enrichment.pace import by_value
 from hearthwatch.errors import HearthwatchError
 from hearthwatch.models import get_model
 from hearthwatch.selection import get_models_for_detection_type
-from hearthwatch.services import get_service
+from hearthwatch.services import Kind, get_service
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.decode import decode
 
-GROUP, SERVICE = "enrich", "light"
+GROUP, SERVICE = "enrich", "enrichment"
+CLOTHING = "fashion_clip"
+#: The service with little memory: its models are small enough that some fit.
+SMALL = "light"
 #: One decode and the bare networks one after the other take at least 1 / 1.10 of one call.
 GOAL_BARE = Goal(1.10)
 #: One call takes less than the routes one by one.
@@ -58,23 +65,28 @@ class Plan:
     skipped: Mapping[str, str] = field(default_factory=dict)
 
 
-def prepare(models_dir: Path, frames: Sequence[Path], folder: Path, *, quick: bool) -> Plan:
-    """Write the picture, and find out which networks of a person there are.
+def prepare(
+    models_dir: Path, frames: Sequence[Path], folder: Path, tell: Callable[[str], None], *, quick: bool
+) -> Plan:
+    """Write the picture, and find out which networks of a person there are. One for clothing is made where none is.
 
     Args:
         models_dir: where weights are.
         frames: the first of them is the picture; one is made where there is none.
         folder: for what a run needs while it lasts.
+        tell: what happens.
         quick: few requests.
     """
-    missing: dict[str, str] = {}
-    for name in models_of_a_person():
-        try:
-            find(get_model(name), load_options(str(models_dir), str(folder / "cache")))
-        except HearthwatchError as error:
-            missing[f"{GROUP}: {name}"] = str(error).splitlines()[0]
+    missing = _missing(models_dir, folder)
     if len(missing) == len(models_of_a_person()):
         return Plan(skipped={GROUP: "no weights of any model that a person is shown to"})
+    if f"{GROUP}: {CLOTHING}" in missing and importlib.util.find_spec("torch") is not None:
+        tell("preparing: a FashionCLIP with seeded weights")
+        models_dir = Path(shutil.copytree(models_dir, folder / "models"))
+        made = Job("clothing weights", "clothing weights", {"folder": str(models_dir / "fashion-clip")})
+        with contextlib.suppress(MeasurementFailed):  # the model stays missing, with its reason
+            run_job(made, rounds=0)
+        missing = _missing(models_dir, folder)
     write_bodies(frames, folder)
     places = {"models_dir": str(models_dir), "cache_dir": str(folder / "cache"), "picture": str(folder / RAW.file)}
     tight = {**places, "requests": QUICK_REQUESTS if quick else TIGHT_REQUESTS}
@@ -89,6 +101,16 @@ def rows() -> list[Row]:
         Row(GROUP, one, (GROUP, "enrich"), (GROUP, "routes"), GOAL_ROUTES, ("`/enrich`", "the routes one by one")),
         Row(GROUP, f"{PEOPLE} people", (GROUP, "batch"), (GROUP, "enrich"), names=("`/enrich/batch`", "`/enrich`")),
     ]
+
+
+def clothing_work(folder: str) -> Work:
+    """Both towers of FashionCLIP's size as ONNX files, with seeded weights: what they weigh is not what they know."""
+    place = Path(folder)
+    source = write_checkpoint(place / "checkpoint", VIT_B_32, files=byte_vocabulary(VIT_B_32.tokens))
+    for name in (CLOTHING, f"{CLOTHING}_text"):
+        convert(source, place / f"{name}.onnx", get_model(name))
+    shutil.rmtree(source)
+    return Work({})
 
 
 def models_of_a_person() -> list[str]:
@@ -110,7 +132,9 @@ def work(models_dir: str, cache_dir: str, picture: str) -> Work:
         stack.callback(client.close)
         person, batch = _one(data, boxes[0]), _several(data, boxes)
         routes = {
-            route.path: _box_form(data, boxes[0]) for route in get_service(SERVICE).routes if route.model in asked
+            route.path: _box_form(data, boxes[0])
+            for route in get_service(SERVICE).routes
+            if route.model in asked and route.kind is Kind.MODEL
         }
         alternatives: dict[str, Call] = {
             "enrich": lambda: client.post("/enrich", *person),
@@ -134,7 +158,7 @@ def tight_work(models_dir: str, cache_dir: str, picture: str, requests: int) -> 
     width, height = decode(data).pixels.shape[1::-1]
     box = people_in(width, height)[0]
     bodies = [_one(data, box, kind) for kind in ("person", "dog")]
-    command = ours(SERVICE, models_dir, cache_dir, ONDEMAND_VRAM_BUDGET_MB=str(TIGHT_MB), **UNPROBED)
+    command = ours(SMALL, models_dir, cache_dir, ONDEMAND_VRAM_BUDGET_MB=str(TIGHT_MB), **UNPROBED)
     with Server(command) as server:
         client = Client(server.port)
         for body in bodies:
@@ -171,6 +195,17 @@ def people_in(width: int, height: int) -> list[Box]:
     """Eight boxes of a person's shape side by side; what is in them makes no difference to what it takes."""
     step, top = width / PEOPLE, height * 0.2
     return [Box(step * i + step * 0.1, top, step * i + step * 0.9, height * 0.9) for i in range(PEOPLE)]
+
+
+def _missing(models_dir: Path, folder: Path) -> dict[str, str]:
+    """Why a model of a person cannot be measured."""
+    missing: dict[str, str] = {}
+    for name in models_of_a_person():
+        try:
+            find(get_model(name), load_options(str(models_dir), str(folder / "cache")))
+        except HearthwatchError as error:
+            missing[f"{GROUP}: {name}"] = str(error).splitlines()[0]
+    return missing
 
 
 def _with_weights(models_dir: str, cache_dir: str) -> dict[str, LoadedModel]:

@@ -11,12 +11,13 @@ from benchmarks.pictures import camera_picture
 
 from hearthwatch.services import get_service
 from made_up import write_networks
+from served import TEXT_TOWERS
 
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("enrich")
-    write_networks(folder / "models", get_service(enrich.SERVICE).models)
+    write_networks(folder / "models", [*get_service(enrich.SERVICE).models, *TEXT_TOWERS.values()])
     (folder / "picture.jpg").write_bytes(camera_picture((640, 360)))
     return {"models_dir": str(folder / "models"), "cache_dir": str(folder / "cache"),
             "picture": str(folder / "picture.jpg")}  # fmt: skip
@@ -45,13 +46,15 @@ def test_too_little_memory_makes_models_leave_and_costs_no_answer(places: dict[s
 
 
 def test_weights_that_are_there_are_measured_and_the_others_are_named(tmp_path: Path) -> None:
-    models = write_networks(tmp_path / "models", ("threat_detector", "person_reid"))
-    plan = enrich.prepare(models, [], tmp_path, quick=True)
+    said: list[str] = []
+    models = write_networks(tmp_path / "weights", ("threat_detector", "person_reid", "fashion_clip"))
+    plan = enrich.prepare(models, [], tmp_path, said.append, quick=True)
     assert [job.key for job in plan.jobs] == [enrich.GROUP, enrich.TIGHT]
     assert [row.goal for row in plan.rows] == [enrich.GOAL_BARE, enrich.GOAL_ROUTES, None]
     assert {"enrich: pose_estimator", "enrich: depth_estimator"} <= set(plan.skipped)
     (tmp_path / "none").mkdir()
-    assert enrich.GROUP in enrich.prepare(tmp_path / "none", [], tmp_path, quick=True).skipped
+    assert enrich.GROUP in enrich.prepare(tmp_path / "none", [], tmp_path, said.append, quick=True).skipped
+    assert said == []
 
 
 def test_eight_people_stand_beside_each_other_inside_the_picture() -> None:

@@ -25,7 +25,7 @@ from benchmarks.serving.http_load import HOST
 #: Seconds until a server counts as hung, when it starts and when it is told to stop.
 START_S, STOP_S = 120.0, 40.0
 #: The documented ports, which `--port-offset` is added to.
-PORTS = {"light": 8096, "detector": 8090, "clip": 8093}
+PORTS = {"light": 8096, "detector": 8090, "clip": 8093, "enrichment": 8094}
 JPEG, JSON = "image/jpeg", "application/json"
 _PDEATHSIG = 1
 
