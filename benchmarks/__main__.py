@@ -142,6 +142,7 @@ def _plan(
     if enrich.GROUP in groups:
         together = enrich.prepare(models_dir, _pictures(assets, "frames"), folder, _tell, quick=quick)
         skipped |= together.skipped
+        facts |= together.facts
         jobs, rows = [*jobs, *together.jobs], [*rows, *together.rows]
     if not {"models", "analyze"} & set(groups):
         return jobs, rows, skipped, facts

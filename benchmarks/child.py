@@ -34,6 +34,7 @@ WORKS: Mapping[str, Callable[..., Work]] = {
     "clip load": clip.load_work,
     "enrich": enrich.work,
     "enrich tight": enrich.tight_work,
+    "enrich loads": enrich.loads_work,
     "serving rate": throughput.work,
     "serving trivial": throughput.trivial_work,
     "serving cold": cold.work,

@@ -17,7 +17,7 @@ import orjson
 from benchmarks.bare import bare_calls, recording
 from benchmarks.clip_checkpoint import VIT_B_32, byte_vocabulary, write_checkpoint
 from benchmarks.comparison import Goal
-from benchmarks.markdown import milliseconds
+from benchmarks.markdown import milliseconds, table
 from benchmarks.pairs import Call
 from benchmarks.processes import MeasurementFailed, run_job
 from benchmarks.scene import load_options
@@ -53,7 +53,11 @@ TIGHT_MB = 700
 TIGHT_REQUESTS, QUICK_REQUESTS = 100, 8
 #: What models cost is measured elsewhere, and here a budget counts what they declare.
 UNPROBED = {"HEARTHWATCH_PROBE": "false"}
-TIGHT = f"{GROUP} in too little memory"
+TIGHT, LOADS = f"{GROUP} in too little memory", f"{GROUP} loads"
+#: Loads of each model, with an empty cache and with what an earlier one left; of a quick run.
+COLD_LOADS, WARM_LOADS, QUICK_LOADS = 8, 20, 1
+#: Milliseconds at the 95th percentile of the loads, with an empty cache (the documents' aim) and with one (ours).
+COLD_AIM_MS, WARM_AIM_MS = 5000.0, 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Plan:
     jobs: Sequence[Job] = ()
     rows: Sequence[Row] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prepare(
@@ -90,7 +95,11 @@ def prepare(
     write_bodies(frames, folder)
     places = {"models_dir": str(models_dir), "cache_dir": str(folder / "cache"), "picture": str(folder / RAW.file)}
     tight = {**places, "requests": QUICK_REQUESTS if quick else TIGHT_REQUESTS}
-    return Plan([Job(GROUP, "enrich", places), Job(TIGHT, "enrich tight", tight)], rows(), missing)
+    times = [QUICK_LOADS] * 2 if quick else [COLD_LOADS, WARM_LOADS]
+    tell("preparing: each model is loaded again and again")
+    loads = {"models_dir": str(models_dir), "cache_dir": str(folder / "loads"), "cold": times[0], "warm": times[1]}
+    facts = {LOADS: run_job(Job(LOADS, "enrich loads", loads), rounds=0).facts}
+    return Plan([Job(GROUP, "enrich", places), Job(TIGHT, "enrich tight", tight)], rows(), missing, facts)
 
 
 def rows() -> list[Row]:
@@ -176,9 +185,30 @@ def tight_work(models_dir: str, cache_dir: str, picture: str, requests: int) -> 
     return Work({}, lambda: {**counts, **times})
 
 
+def loads_work(models_dir: str, cache_dir: str, cold: int, warm: int) -> Work:
+    """Each model of the service by itself, in one process: milliseconds from nothing to its first answer."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for name in get_service(SERVICE).models:
+        caches = [f"{cache_dir}/{name}-{number}" for number in range(cold)]
+        with contextlib.suppress(HearthwatchError):  # it has no weights, which the run says elsewhere
+            times = {"cold": [_load(name, models_dir, cache) for cache in caches]}
+            times["warm"] = [_load(name, models_dir, caches[0]) for _ in range(warm)]
+            found[name] = times
+    return Work({}, lambda: {"load_ms": found})
+
+
+def _load(name: str, models_dir: str, cache_dir: str) -> float:
+    started = time.perf_counter()
+    loaded = load(get_model(name), load_options(models_dir, cache_dir))
+    loaded.warm_up()
+    taken = (time.perf_counter() - started) * 1000
+    loaded.close()
+    return taken
+
+
 def sections(facts: Mapping[str, Any]) -> Iterator[str]:
     """What the table of ratios does not say."""
-    served, tight = facts.get(GROUP), facts.get(TIGHT)
+    served, tight, loads = facts.get(GROUP), facts.get(TIGHT), facts.get(LOADS)
     if served:
         yield ""
         yield f"Asked were {', '.join(served['models'])}. The row of {served['people']} people is of one call about all"
@@ -189,6 +219,21 @@ def sections(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"With {tight['budget_mb']} MB for all models, person and dog in turns: {tight['per_s']:.1f} requests a"
         yield f"second, {middle} ms in the median, {slow} ms at the 95th percentile, {tight['evictions']} evictions in"
         yield f"{tight['requests']} requests, {tight['failed']} of them with a failed model."
+    if loads:
+        yield from ("", "### From nothing to the first answer", "")
+        aims = f"{COLD_AIM_MS / 1000:g} s with an empty cache and {WARM_AIM_MS / 1000:g} s with one"
+        yield f"Aimed at are {aims}, at the 95th percentile."
+        yield ""
+        heads = ("model", "cold: median, ms", "95 %", "loads", "with the cache: median, ms", "95 %", "loads")
+        yield from table(heads, [_load_cells(name, times) for name, times in loads["load_ms"].items()])
+
+
+def _load_cells(name: str, times: Mapping[str, Sequence[float]]) -> list[str]:
+    cells = [name]
+    for state in ("cold", "warm"):
+        readings = times[state]
+        cells += [milliseconds(median(readings)), milliseconds(percentile(readings, 95)), str(len(readings))]
+    return cells
 
 
 def people_in(width: int, height: int) -> list[Box]:
