@@ -93,6 +93,7 @@ def test_an_answer_is_what_the_model_said_and_a_changed_one_is_a_result_or_none(
 @settings(max_examples=40, deadline=None, database=None, derandomize=True)
 def test_so_it_is_with_everything_about_a_detection(data: st.DataObject) -> None:
     parts = {PARTS[model].name: told_of(data.draw(RESULTS[model])) for model in METHODS if model != "depth_estimator"}
+    parts["reid_space"] = parts["reid_embedding"]["space"]
     parts["reid_embedding"] = parts["reid_embedding"]["embedding"]
     told = {**parts, "status": "full", "models_loaded": list(METHODS), "skipped": {}, "errors": {}, "depth": None}
     whole = outcome(lambda client: client.enrich(PICTURE, "person"), httpx.Response(200, json=told))

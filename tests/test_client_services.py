@@ -309,6 +309,7 @@ def test_what_enrich_knows_is_what_each_model_says(world: World) -> None:
     assert_within(plain(found.pose), told["pose"])
     assert found.reid_embedding is not None
     np.testing.assert_allclose(found.reid_embedding.embedding, told["reid_embedding"])
+    assert found.reid_embedding.space == told["reid_space"] != ""
 
 
 def test_rows_of_a_batch_come_in_order_and_one_that_is_none_costs_no_other(world: World) -> None:

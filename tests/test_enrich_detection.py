@@ -29,7 +29,7 @@ def enrich(found_by: FakeRunner, subject: Any, image: Any = None, frames: Any = 
 
 def test_everything_about_a_suspicious_person_with_frames() -> None:
     told = enrich(runner(), PERSON, frames=[photo(), photo(), photo()])
-    parts = {"clothing", "depth", "pose", "threat", "demographics", "reid_embedding", "action"}
+    parts = {"clothing", "depth", "pose", "threat", "demographics", "reid_embedding", "reid_space", "action"}
     assert told.keys() == parts | ABOUT
     assert told["status"] == "full"
     assert told["action"]["top_action"] == "person picking lock"
@@ -51,7 +51,7 @@ def test_only_the_parts_that_there_are(label: str, parts: set[str]) -> None:
 
 def test_every_name_is_one_of_the_documented_parts() -> None:
     told = enrich(runner(), PERSON, frames=[photo(), photo()])
-    assert told.keys() - ABOUT <= {part.name for part in PARTS.values()}
+    assert told.keys() - ABOUT <= {field for part in PARTS.values() for field in part.fields}
 
 
 def test_what_failed_is_told_and_costs_its_own_part() -> None:

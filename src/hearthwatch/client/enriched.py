@@ -33,7 +33,7 @@ class Enriched:
         errors: models that failed, with the sentence.
         depth: how far the detection is.
         depth_map: of the whole picture, where it was asked for.
-        reid_embedding: numbers of an appearance; its `space` does not come with this answer, but with `extract_reid`'s.
+        reid_embedding: numbers of an appearance; their `space` is empty where the service is older than `reid_space`.
         id: of a batch's row; empty of a single answer.
         error: why a row of a batch could not be meant at all; None where it could.
     """

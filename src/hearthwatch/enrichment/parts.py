@@ -7,7 +7,7 @@ no more than its row here. What one process tells by these rows, another hears b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -47,11 +47,18 @@ class Part:
         name: of the field.
         hear: what stands there to the result that it was.
         tell: a result to what stands there; None: as the model's own route tells it.
+        space: the field beside it that says which space an embedding is of: plain numbers do not.
     """
 
     name: str
     hear: Callable[[Any], Any]
     tell: Callable[[Any, Wishes], Any] | None = None
+    space: str | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the answer that it fills."""
+        return (self.name,) if self.space is None else (self.name, self.space)
 
 
 def parts_of(found: DetectionEnrichment, of: PictureEnrichment, wishes: Wishes) -> Json:
@@ -62,7 +69,12 @@ def parts_of(found: DetectionEnrichment, of: PictureEnrichment, wishes: Wishes) 
         of: the picture's enrichment that it belongs to.
         wishes: of the caller.
     """
-    return {part.name: _part(model, part, found, of, wishes) for model, part in PARTS.items()}
+    told: Json = {}
+    for model, part in PARTS.items():
+        told[part.name] = _part(model, part, found, of, wishes)
+        if part.space is not None:
+            told[part.space] = getattr(found.results.get(model), "space", None)
+    return told
 
 
 def heard(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,8 +83,7 @@ def heard(told: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         KeyError, TypeError, ValueError: it is no such answer.
     """
-    parts = {part.name: (told.get(part.name), part.hear) for part in PARTS.values()}
-    return {name: None if value is None else hear(value) for name, (value, hear) in parts.items()}
+    return {part.name: _heard(part, told) for part in PARTS.values()}
 
 
 def became_of(found: DetectionEnrichment, of: PictureEnrichment) -> Json:
@@ -89,6 +100,19 @@ def became_of(found: DetectionEnrichment, of: PictureEnrichment) -> Json:
         "errors": {model: str(error) for model, error in found.errors.items()},
         "status": status_of(answered=bool(found.answered), failed=bool(found.errors), late=late).value,
     }
+
+
+def _heard(part: Part, told: Mapping[str, Any]) -> Any:
+    if told.get(part.name) is None:
+        return None
+    result = part.hear(told[part.name])
+    if part.space is None:
+        return result
+    space = told.get(part.space)
+    if not isinstance(space, str | None):
+        raise TypeError(f"{part.space} is {space!r}, which names no space")
+    # A service of an earlier version does not say it: such an embedding is of no known space.
+    return replace(result, space=space or "")
 
 
 def _part(model: str, part: Part, found: DetectionEnrichment, of: PictureEnrichment, wishes: Wishes) -> Any:
@@ -148,7 +172,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         "pose_estimator": Part("pose", read.poses, _pose),
         "threat_detector": Part("threat", read.threats),
         "demographics": Part("demographics", read.demographics),
-        "person_reid": Part("reid_embedding", _numbers, _embedding),
+        "person_reid": Part("reid_embedding", _numbers, _embedding, "reid_space"),
         "action_recognizer": Part("action", read.action),
     }
 )

@@ -32,7 +32,7 @@ from hearthwatch.vision.crops import crop, pad_to_square
 from hearthwatch.vision.decode import PictureLike
 from hearthwatch.vision.embeddings import cosine_similarity, unit
 from hearthwatch.vision.image import Float, Image
-from hearthwatch.vision.inputs import InputSpec
+from hearthwatch.vision.inputs import InputSpec, preprocessing_name
 
 #: Numbers of an embedding of the documented network; others have what their projection has.
 EMBEDDING_DIMENSION = 768
@@ -162,7 +162,7 @@ class CLIPAdapter(ImageNetwork[CLIPResult]):
         self.network = card.network or "clip"
         self.digest = card.space or f"sha256:{description.graph.digest[:16]}"
         self.logit_scale = card.logit_scale or LOGIT_SCALE
-        self.preprocessing = preprocessing_name(self.input)
+        self.preprocessing = preprocessing_name(self.input, (CLIP_MEAN, CLIP_STD))
 
     def looks_at(self, image: Image, boxes: Sequence[Box]) -> list[Image]:
         """A padded crop per box; the picture as it is where there is none."""
@@ -221,15 +221,6 @@ def embeddings_of(raw: Any, count: int, *, to_unit: bool = True) -> Float:
     if len(array) != count:
         raise InferenceFailed(f"{count} went in and {len(array)} embeddings came out")
     return unit(array) if to_unit else array
-
-
-def preprocessing_name(spec: InputSpec) -> str:
-    """What makes two preprocessings the same, as a word: size, resize, filter; mean and std where they are others."""
-    height, width = spec.size
-    side = str(height) if height == width else f"{height}x{width}"
-    usual = (spec.mean, spec.std) == (CLIP_MEAN, CLIP_STD)
-    numbers = "" if usual else "-" + ",".join(f"{value:.4g}" for value in (*spec.mean, *spec.std))
-    return f"{side}-{spec.resize}-{spec.interpolation}{numbers}"
 
 
 def anomaly_score(similarity: float) -> float:

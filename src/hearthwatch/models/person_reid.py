@@ -26,11 +26,13 @@ from hearthwatch.errors import InferenceFailed, WeightsInvalid
 from hearthwatch.vision.decode import PictureLike
 from hearthwatch.vision.embeddings import cosine_similarity, embedding_hash, unit
 from hearthwatch.vision.image import Float, Image
-from hearthwatch.vision.inputs import IMAGENET_MEAN, IMAGENET_STD, InputSpec
+from hearthwatch.vision.inputs import IMAGENET_MEAN, IMAGENET_STD, InputSpec, preprocessing_name
 
 OSNET_INPUT_HEIGHT = 256
 OSNET_INPUT_WIDTH = 128
 EMBEDDING_DIMENSION = 512
+#: What a space begins with, where the weights do not name their network.
+NETWORK = "osnet"
 #: For OSNet's space (DESIGN.md); a site replaces it by its own calibration.
 DEFAULT_SIMILARITY_THRESHOLD = 0.7
 
@@ -42,7 +44,8 @@ class ReIDResult:
     Attributes:
         embedding: (512,) float32, length 1.
         hash: 16 hexadecimal digits of the exact vector: a look-up key.
-        space: which network made it; vectors of different spaces are never compared.
+        space: network, weights and preprocessing that made it, as `osnet/sha256:…/256x128-squash-antialias`; vectors of
+            different spaces are never compared. Empty where nobody said.
     """
 
     embedding: Float = field(repr=False)  # 512 numbers say nothing in a log, and do not belong there
@@ -78,7 +81,7 @@ class ReIDAnswer(wire.Answer):
     embedding: list[float] = Field(description="512 numbers, of length 1 together.")
     embedding_dim: int = Field(description="How many numbers there are.")
     embedding_hash: str = Field(description="16 hexadecimal digits of the exact vector: a look-up key.")
-    space: str = Field(description="Which network made it; vectors of different spaces cannot be compared.")
+    space: str = Field(description="Network, weights and preprocessing; only those of one are comparable.")
 
 
 SPEC = Spec(
@@ -120,7 +123,9 @@ class ReIDAdapter(ImageNetwork[ReIDResult]):
             raise WeightsInvalid(
                 f"{graph.path.name}: the output {self.output!r} is {found}; an embedding has {EMBEDDING_DIMENSION}"
             )
-        self.space = card.space or f"sha256:{graph.digest[:16]}"
+        digest = card.space or f"sha256:{graph.digest[:16]}"
+        how = preprocessing_name(self.input, (IMAGENET_MEAN, IMAGENET_STD))
+        self.space = f"{card.network or NETWORK}/{digest}/{how}"
 
     def postprocess(self, outputs: Tensors, images: Sequence[Image]) -> list[ReIDResult]:
         """(N, 512) to N results."""

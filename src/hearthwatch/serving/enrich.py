@@ -235,7 +235,8 @@ async def _told(desk: Desk, request: _Request, subject: Subject, enrichment: Pic
 
 def _fields(desk: Desk) -> list[str]:
     """The parts, without those of models that somebody switched off."""
-    return [part.name for model, part in PARTS.items() if model not in desk.runner.switched_off]
+    off = desk.runner.switched_off
+    return [field for model, part in PARTS.items() if model not in off for field in part.fields]
 
 
 def _skipped(desk: Desk, request: _Request, subject: Subject, found: DetectionEnrichment) -> Json:

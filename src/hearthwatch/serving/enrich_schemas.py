@@ -70,6 +70,10 @@ def _answer(model: str) -> Any:
 _PARTS: dict[str, Any] = {
     part.name: (_answer(model) | None, Field(default=None, description=f"Of {model}; null with a reason."))
     for model, part in PARTS.items()
+} | {
+    part.space: (str | None, Field(default=None, description=f"Which space `{part.name}` is of; null where it is."))
+    for part in PARTS.values()
+    if part.space is not None
 }
 
 

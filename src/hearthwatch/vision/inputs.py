@@ -54,3 +54,22 @@ class InputSpec:
     multiple: int = 1
     crop_share: float = 1.0
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+def preprocessing_name(spec: InputSpec, usual: tuple[tuple[float, ...], tuple[float, ...]]) -> str:
+    """What makes two preprocessings the same, as a word: size, resize, filter; the rest where it is not as usual.
+
+    Args:
+        spec: of the input.
+        usual: mean and std that need no word, of values in 0..1.
+    """
+    height, width = spec.size
+    side = str(height) if height == width else f"{height}x{width}"
+    parts = [side, spec.resize, spec.interpolation]
+    if (spec.mean, spec.std) != usual:
+        parts.append(",".join(f"{value:.4g}" for value in (*spec.mean, *spec.std)))
+    if spec.scale != 1 / 255:
+        parts.append(f"scale{spec.scale:.4g}")
+    if spec.color != "RGB":
+        parts.append(spec.color)
+    return "-".join(parts)
