@@ -36,13 +36,14 @@
         ├── BadAnswer             what came back is no answer
         └── CircuitOpen           it failed so often that it is left alone for a while
 
-`code` is the stable word of an error on the wire and in reports; the message is a sentence for a person.
+`code` is the stable word of an error on the wire and in reports; the message is a sentence for a person; `is_transient`
+says whether asking again may help.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 
 class HearthwatchError(Exception):
@@ -50,10 +51,12 @@ class HearthwatchError(Exception):
 
     Attributes:
         retry_after_s: seconds until asking again may help; None where nobody said.
+        passes: whether what stands in the way goes away by itself; None: only where `retry_after_s` says so.
     """
 
     code = "internal"
     retry_after_s: float | None = None
+    passes: ClassVar[bool | None] = False
 
 
 class InputError(HearthwatchError):
@@ -189,12 +192,14 @@ class LoadFailed(HearthwatchError):
     """No allowed engine could load the network; the message has each engine's reason."""
 
     code = "load_failed"
+    passes: ClassVar[bool | None] = None  # who loads says when it tries again
 
 
 class OutOfMemory(LoadFailed):
     """The device had no room to load or to run a network."""
 
     code = "out_of_memory"
+    passes = True
 
 
 class BudgetTooSmall(HearthwatchError, RuntimeError):
@@ -218,24 +223,28 @@ class QueueFull(HearthwatchError):
 
     code = "queue_full"
     retry_after_s: float = 1.0
+    passes = True
 
 
 class StillLoading(HearthwatchError):
     """The deadline passed while the model was loading; the load goes on."""
 
     code = "loading"
+    passes = True
 
 
 class Draining(HearthwatchError):
     """The process is stopping and takes no new work."""
 
     code = "draining"
+    passes = True
 
 
 class DeadlineExceeded(HearthwatchError):
     """Nobody waits for the answer any more."""
 
     code = "deadline_exceeded"
+    passes = True
 
 
 class EnrichmentUnavailableError(HearthwatchError):
@@ -248,30 +257,35 @@ class ServiceRefused(EnrichmentUnavailableError):
     """Nobody listens at the service's address."""
 
     code = "refused"
+    passes = True
 
 
 class ServiceUnreachable(EnrichmentUnavailableError):
     """The service's address cannot be reached, or the connection broke before the answer was complete."""
 
     code = "unreachable"
+    passes = True
 
 
 class ServiceTimedOut(EnrichmentUnavailableError):
     """No connection, or no answer, within the time that there was."""
 
     code = "timed_out"
+    passes = True
 
 
 class ServiceOverloaded(EnrichmentUnavailableError):
     """The service's queue is full."""
 
     code = "overloaded"
+    passes: ClassVar[bool | None] = None  # who repeats without being told to makes the queue longer
 
 
 class ServiceFailed(EnrichmentUnavailableError):
     """The service cannot answer now, or something went wrong inside it; the message has its own words."""
 
     code = "service_failed"
+    passes = True
 
 
 class BadAnswer(EnrichmentUnavailableError):
@@ -284,3 +298,14 @@ class CircuitOpen(EnrichmentUnavailableError):
     """The service failed so often that it is left alone for a while; nothing was sent."""
 
     code = "circuit_open"
+    passes = True
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether asking the same again may help: the one definition, by `passes` of the error's class.
+
+    Who repeats calls unasked may be more careful (`client.failures.may_pass`), never less.
+    """
+    if not isinstance(error, HearthwatchError):
+        return False
+    return error.retry_after_s is not None if error.passes is None else error.passes

@@ -50,10 +50,11 @@ from hearthwatch.errors import (
     UnknownModel,
     UnsupportedImage,
     WeightsMissing,
+    is_transient,
 )
 
-#: What may pass by itself, and what a circuit counts.
-_PASSING = (ServiceRefused, ServiceUnreachable, ServiceTimedOut, ServiceFailed)
+#: What a circuit counts: each of them says that the service is not well.
+_UNWELL = (ServiceRefused, ServiceUnreachable, ServiceTimedOut, ServiceFailed)
 #: Errors of a service that mean the same wherever they are raised, by their code.
 _SAME: Mapping[str, type[HearthwatchError]] = {
     kind.code: kind
@@ -79,12 +80,12 @@ _SHOWN = 1000
 
 def is_failure(error: BaseException) -> bool:
     """Whether it says that the service is not well."""
-    return isinstance(error, _PASSING)
+    return isinstance(error, _UNWELL)
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether asking again may help."""
-    return is_failure(error) or (isinstance(error, ServiceOverloaded) and error.retry_after_s is not None)
+    """Whether a call is repeated: what is transient, but for a circuit, which is open so that nobody asks."""
+    return isinstance(error, EnrichmentUnavailableError) and is_transient(error) and not isinstance(error, CircuitOpen)
 
 
 def kind_of(error: EnrichmentUnavailableError, capability: Capability) -> str:
