@@ -22,7 +22,7 @@ from fakes import Shape, constant, save_graph, value
 from hearthwatch.artifacts.graph import read_graph
 from hearthwatch.runtimes.base import Array, Engine, LoadRequest, Precision, Runtime, Tensors, batch_parts, split_run
 from hearthwatch.runtimes.openvino import LARGE_NETWORK_BYTES
-from hearthwatch.runtimes.rapidocr import RapidOCRRuntime
+from hearthwatch.runtimes.rapidocr import RapidOCRRuntime, _probabilities
 from hearthwatch.runtimes.select import ENGINES, load_graph
 from hearthwatch.vision.image import UInt8
 
@@ -431,11 +431,28 @@ def test_text_is_read_from_the_networks_of_the_package(ocr: RapidOCRRuntime) -> 
     assert (high - low)[0] > 2 * (high - low)[1]
 
 
+def test_each_character_has_its_own_probability_also_behind_a_space(ocr: RapidOCRRuntime) -> None:
+    answer = ocr.run({"pixels": plate("KX07 ZZA")})
+    for text, score, row in zip(answer["texts"].tolist(), answer["scores"], answer["characters"], strict=True):
+        own = row[: len(text)]
+        assert np.isnan(row[len(text) :]).all()
+        assert ((own > 0) & (own <= 1)).all()
+        # The package's score of a line is the mean of them: none is lost and none is another's.
+        assert float(np.mean(own, dtype=np.float64)) == pytest.approx(float(score), abs=1e-4)
+
+
+def test_lines_whose_characters_the_package_does_not_tell_apart_have_none() -> None:
+    told = _probabilities(("AB", "CD 1"), ((("A", 0.9, ()), ("B", 0.8, ())), (("CD", 0.9, ()),)))
+    assert np.array_equal(told[0], np.array([0.9, 0.8, np.nan, np.nan], np.float32), equal_nan=True)
+    assert np.isnan(told[1]).all()
+    assert np.isnan(_probabilities(("AB",), ())).all()
+
+
 def test_a_picture_without_text_gives_no_line(ocr: RapidOCRRuntime) -> None:
     for shape in ((48, 160, 3), (1, 1, 3), (2, 900, 3)):
         answer = ocr.run({"pixels": np.full(shape, 90, np.uint8)})
         assert {name: array.shape for name, array in answer.items()} == {
-            "texts": (0,), "scores": (0,), "quads": (0, 4, 2)
+            "texts": (0,), "scores": (0,), "quads": (0, 4, 2), "characters": (0, 0)
         }  # fmt: skip
 
 

@@ -4,18 +4,18 @@ Network  PP-OCRv6 small (PaddlePaddle), text detection and recognition, run by R
 Weights  inside RapidOCR's wheel, Apache-2.0.
 Input    a crop of the plate with a margin of 5 %: recognition alone, without finding the lines first, read 2 to 3 of 5
          plates where both read 5.
-Output   lines of text with a score each.
+Output   lines of text with a score each, and a probability of each character.
 Limits   Latin letters and digits; a plate below about 60 px of width cannot be read.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import numpy as np
 from pydantic import Field
 
 from hearthwatch.adapter import wire
@@ -27,11 +27,10 @@ from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.decode import PictureLike
 from hearthwatch.vision.image import Image
 from hearthwatch.vision.inputs import InputSpec
+from hearthwatch.vision.text_lines import read_lines
 
 #: FEASIBILITY.md: at most 5 % around the plate; more brings in stickers and dealers' names.
 PLATE_MARGIN = 0.05
-#: Lines whose middles differ by less than this share of their height stand beside each other, not below.
-SAME_LINE = 0.5
 
 _NOT_PLATE = re.compile(r"[^A-Z0-9]")
 
@@ -47,6 +46,7 @@ class LicensePlateResult:
         bbox: of the plate, xyxy in picture pixels.
         detection_confidence: that there is a plate, 0..1; None where nobody looked for one.
         vehicle_id: the detection that it belongs to, where known.
+        character_confidence: 0..1 by character of `text`; None where the reader gave none.
     """
 
     text: str
@@ -55,6 +55,7 @@ class LicensePlateResult:
     bbox: Box
     detection_confidence: float | None = None
     vehicle_id: str | None = None
+    character_confidence: tuple[float, ...] | None = None
 
     def to_context_string(self) -> str:
         """One line; the text is quoted, because it is what a camera saw and not a statement of ours."""
@@ -71,6 +72,8 @@ class LicensePlateResult:
             "detection_confidence": wire.share(self.detection_confidence),
             "bbox": wire.xywh(self.bbox),
             "vehicle_id": self.vehicle_id,
+            "character_confidence": self.character_confidence
+            and [wire.share(sure) for sure in self.character_confidence],
         }
 
     @classmethod
@@ -83,6 +86,7 @@ class LicensePlateResult:
             bbox=wire.box(told["bbox"]),
             detection_confidence=told["detection_confidence"],
             vehicle_id=told["vehicle_id"],
+            character_confidence=told["character_confidence"] and tuple(map(wire.number, told["character_confidence"])),
         )
 
 
@@ -95,6 +99,9 @@ class PlateAnswer(wire.Answer):
     detection_confidence: float | None = Field(description="That there is a plate, 0..1; null where nobody looked.")
     bbox: wire.BoxAnswer = Field(description="Pixels of the picture that was sent.")
     vehicle_id: str | None = Field(description="The detection that it belongs to.")
+    character_confidence: list[float | None] | None = Field(
+        description="0..1 by character of `text`; null where the reader gave none."
+    )
 
 
 def normalise_plate(text: str) -> str:
@@ -127,28 +134,25 @@ class PlateOCRAdapter(PictureAdapter[LicensePlateResult | None]):
         return [self._read(image, run) for image in images]
 
     def _read(self, image: Image, run: Run) -> LicensePlateResult | None:
-        outputs = run({self.input.name: image.pixels})
-        texts = [str(text) for text in outputs["texts"]]
-        order = _reading_order(np.asarray(outputs["quads"], np.float32))
-        scores = np.asarray(outputs["scores"], np.float32)
-        lines = [(texts[i], float(scores[i])) for i in order if normalise_plate(texts[i])]
+        lines = [line for line in read_lines(run({self.input.name: image.pixels})) if normalise_plate(line.text)]
         if not lines:
             return None
-        raw = " ".join(text for text, _ in lines)
-        return LicensePlateResult(normalise_plate(raw), raw, min(score for _, score in lines), Box(*image.region))
+        raw = " ".join(line.text for line in lines)
+        known = [line.characters for line in lines if line.characters is not None]
+        return LicensePlateResult(
+            normalise_plate(raw),
+            raw,
+            min(line.score for line in lines),
+            Box(*image.region),
+            character_confidence=_of_normalised(raw, known) if len(known) == len(lines) else None,
+        )
 
 
-def _reading_order(quads: np.ndarray) -> list[int]:
-    """Indices of (N, 4, 2) corner points from top to bottom, and from left to right within a line."""
-    boxes = [(quad[:, 1].mean(), np.ptp(quad[:, 1]), quad[:, 0].min()) for quad in quads]
-    rows: list[list[int]] = []
-    for index in sorted(range(len(boxes)), key=lambda i: boxes[i][0]):
-        middle, height, _ = boxes[index]
-        if rows and middle - boxes[rows[-1][0]][0] < SAME_LINE * height:
-            rows[-1].append(index)
-        else:
-            rows.append([index])
-    return [index for row in rows for index in sorted(row, key=lambda i: boxes[i][2])]
+def _of_normalised(raw: str, lines: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """By character of the normalised text: those of the lines, without what the normalised text has not."""
+    # The lines are joined by a space, which no reader was sure of, and which goes.
+    spaced = [sure for line in lines for sure in (*line, math.nan)][:-1]
+    return tuple(sure for sign, sure in zip(raw, spaced, strict=True) for _ in normalise_plate(sign))
 
 
 class PlateOCR(Model[LicensePlateResult | None]):

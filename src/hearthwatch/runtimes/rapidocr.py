@@ -4,7 +4,9 @@ RapidOCR runs its own ONNX Runtime sessions; here they get the face of every oth
 them is loaded, leased and accounted like the rest.
 
 Input   `pixels` (h, w, 3) uint8 RGB, one picture of any size.
-Output  `texts` (N,) str, `scores` (N,) float32, `quads` (N, 4, 2) float32 in pixels of that picture, N lines found.
+Output  `texts` (N,) str, `scores` (N,) float32, `quads` (N, 4, 2) float32 in pixels of that picture, N lines found;
+        `characters` (N, L) float32, the recognition's probability of each character of a line, NaN behind the end of
+        the shorter ones, and all NaN for a line whose characters the package does not tell apart.
 """
 
 from __future__ import annotations
@@ -45,6 +47,10 @@ class RapidOCRRuntime:
         if threads is not None:
             parameters["EngineConfig.onnxruntime.intra_op_num_threads"] = threads
         self._ocr: Any = rapidocr.RapidOCR(params=parameters)
+        # Asked for words, the package pairs their characters with the probabilities of all characters, spaces
+        # included, so that behind a space each has its neighbour's (rapidocr 3.10, cal_rec_boxes/main.py). Here the
+        # step that places words in the picture, which nobody needs, hands the probabilities on as they are.
+        self._ocr.cal_rec_boxes = _characters_of_lines
         # Its flags are attributes of the object, so two calls at once would set each other's.
         self._lock = threading.Lock()
         self._read(np.full((48, 160, 3), 255, dtype=np.uint8))  # the sessions are made on the first call
@@ -68,6 +74,7 @@ class RapidOCRRuntime:
             "texts": np.array(texts, dtype=np.str_),
             "scores": np.array(scores, dtype=np.float32),
             "quads": np.zeros((0, 4, 2), np.float32) if quads is None else np.asarray(quads, dtype=np.float32),
+            "characters": _probabilities(texts, found.word_results or ()),
         }
 
     def close(self) -> None:
@@ -84,6 +91,26 @@ class RapidOCRRuntime:
                 use_det=True,
                 use_cls=False,
                 use_rec=True,
-                return_word_box=False,
+                return_word_box=True,
                 return_single_char_box=False,
             )
+
+
+def _characters_of_lines(_crops: Any, _quads: Any, read: Any, _single: bool = False) -> Any:
+    """In place of the package's `CalRecBoxes`: (character, probability, where) of each line, without the where."""
+    read.word_results = tuple(
+        tuple((sign, sure, ()) for sign, sure in zip(text, line.confs, strict=False))
+        for text, line in zip(read.txts, read.word_results, strict=True)
+    )
+    return read
+
+
+def _probabilities(texts: Any, lines: Any) -> Array:
+    """(N, L) of N texts; NaN where there is no character, or none that is known to be that of the text."""
+    told = np.full((len(texts), max(map(len, texts), default=0)), np.nan, np.float32)
+    if len(lines) != len(texts):
+        return told
+    for row, text, line in zip(told, texts, lines, strict=True):
+        if [sign for sign, *_ in line] == list(text):
+            row[: len(text)] = [sure for _, sure, *_ in line]
+    return told
