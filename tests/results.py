@@ -20,6 +20,7 @@ from hearthwatch.models.person_reid import ReIDResult
 from hearthwatch.models.pet_classifier import PetClassificationResult
 from hearthwatch.models.plate_ocr import LicensePlateResult
 from hearthwatch.models.pose_estimator import Keypoint, PoseResult, Poses
+from hearthwatch.models.scene_text import SceneLine, SceneText
 from hearthwatch.models.threat_detector import ThreatDetection, ThreatResult, severity_of
 from hearthwatch.models.vehicle_classifier import VehicleClassificationResult
 from hearthwatch.models.yolo26 import Detection, Detections
@@ -121,6 +122,10 @@ RESULTS: Mapping[str, st.SearchStrategy[Any]] = {
         BOXES,
         st.none() | SHARES,
         st.none() | WORDS,
+        st.none() | st.lists(SHARES, max_size=4).map(tuple),
+    ),
+    "scene_text": st.builds(
+        SceneText, _several(st.builds(SceneLine, WORDS, SHARES, BOXES, st.booleans())), st.integers(0, 9)
     ),
     "clip": EMBEDDINGS,
     "clip_text": st.builds(TextEmbedding, _embedding(768), st.booleans(), WORDS, st.just("sha256:0a")),

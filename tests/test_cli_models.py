@@ -23,6 +23,7 @@ from hearthwatch.cli.models import app
 from hearthwatch.models import MODELS
 
 NAMES = [model.SPEC.name for model in MODELS]
+BUNDLED = {model.SPEC.name for model in MODELS if model.SPEC.bundled}
 BODY = bytes(range(256)) * 4096
 #: Rows without a digest in the catalog: any bytes will do.
 DETECTOR, PLATES = default_entry("yolo26"), default_entry("license_plate_detector")
@@ -81,7 +82,7 @@ class TestList:
     def test_an_empty_folder_lists_every_model_with_what_would_be_pulled(self, models_dir: Path) -> None:
         rows = listed()
         assert list(rows) == NAMES
-        assert {name for name, row in rows.items() if row["state"] == "missing"} == {*NAMES} - {"plate_ocr"}
+        assert {name for name, row in rows.items() if row["state"] == "missing"} == {*NAMES} - BUNDLED
         assert rows["yolo26"]["license"] == "AGPL-3.0"
         assert rows["yolo26"]["license_class"] == "copyleft"
         assert rows["yolo26"]["source"] == DETECTOR.source
@@ -154,7 +155,7 @@ class TestSamples:
     @pytest.fixture
     def home(self, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """The default folder."""
-        for name in set(NAMES) - {"face_detector", "plate_ocr"}:
+        for name in set(NAMES) - {"face_detector"} - BUNDLED:
             card = {"model": name, "weights": "sample", "license": "Apache-2.0", "source": "drawn"}
             put_card(tmp_path / "samples", name, card)
         monkeypatch.delenv("HEARTHWATCH_MODELS_DIR")
@@ -167,7 +168,7 @@ class TestSamples:
         assert (content["weights"], content["notice"]) == ("sample", SENTENCE)
         rows = {row["name"]: row for row in content["models"]}
         expected = {"state": "sample", "kind": "sample", "license": "Apache-2.0", "source": "drawn"}
-        for name in set(NAMES) - {"face_detector", "plate_ocr"}:
+        for name in set(NAMES) - {"face_detector"} - BUNDLED:
             assert {key: rows[name][key] for key in expected} == expected
             assert rows[name]["path"] == str(tmp_path / "samples" / f"{name}.onnx")
         assert rows["plate_ocr"]["state"] == "found"

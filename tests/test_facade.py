@@ -31,6 +31,7 @@ from hearthwatch.models import (
     PetClassifier,
     PlateOCR,
     PoseEstimator,
+    SceneTextReader,
     ThreatDetector,
     VehicleClassifier,
 )
@@ -290,6 +291,12 @@ def found(model: Any, picture: Any) -> Any:
     return result
 
 
+def as_writing(model: Any, picture: Any) -> Any:
+    result = model.read(picture)
+    assert result.lines
+    return result
+
+
 def as_vehicle(model: Any, picture: Any) -> Any:
     result = model.classify(picture)
     assert (result["vehicle_type"], result["color"]) == ("car", "red")
@@ -326,6 +333,7 @@ REAL: dict[type[Model[Any]], tuple[str | None, str, tuple[int, int, int, int] | 
         as_face,
     ),
     PlateOCR: (None, "plates/ru_2_a002ha98_000.jpg", (116, 160, 213, 209), as_plate),
+    SceneTextReader: (None, "plates/ru_2_a002ha98_000.jpg", None, as_writing),
 }
 
 

@@ -56,6 +56,7 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "fashion_clip_text": {"text_embeds": (512,)},
     "action_text": {"text_embeds": (512,)},
     "action_recognizer": {"video_embeds": (512,), "text_embeds": (512,)},
+    "scene_text": {"texts": (), "scores": (), "quads": ()},
 }
 NAMES: dict[str, tuple[str, ...]] = {
     "pose_estimator": ("person",),
@@ -108,7 +109,9 @@ class Network:
             return {"video_embeds": clip, "text_embeds": inputs["text_features"]}
         if "texts" in self.outputs:
             quads = np.array([[[1, 1], [9, 1], [9, 4], [1, 4]]], np.float32)
-            return {"texts": np.array(["AB 12"]), "scores": np.array([0.9], np.float32), "quads": quads}
+            characters = np.array([[0.9, 0.8, 0.1, 0.7, 0.6]], np.float32)
+            scores = np.array([0.9], np.float32)
+            return {"texts": np.array(["AB 12"]), "scores": scores, "quads": quads, "characters": characters}
         size = len(next(iter(inputs.values())))
         return {name: np.full((size, *shape), self.value, np.float32) for name, shape in self.outputs.items()}
 
@@ -237,7 +240,9 @@ def test_a_frame_model_looks_once_and_a_crop_model_at_all_crops_in_one_batch(
 ) -> None:
     network = Network(looking)
     made(looking).for_boxes(blank(100, 100), [Box(0, 0, 50, 80), Box(10, 10, 90, 99)], network)
-    if looking.SPEC.scope is Scope.FRAME:
+    if looking.SPEC.scope is Scope.FRAME and looking.SPEC.bundled:
+        assert len(network.given) == 1
+    elif looking.SPEC.scope is Scope.FRAME:
         assert [len(next(iter(i.values()))) for i in network.given] == [1]
     elif not looking.SPEC.bundled:
         assert [len(next(iter(i.values()))) for i in network.given] == [2]

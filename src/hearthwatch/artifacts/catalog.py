@@ -282,6 +282,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         bundled_in="rapidocr",
         verified=True,
         remark="three PP-OCR networks",
+        also=("scene_text",),
     ),
     CatalogEntry(
         "face_detector",
@@ -348,6 +349,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "face_detector": ("face_detection_yunet", "yunet"),
         "clip": ("clip-vit-l", "clip-vit-large-patch14"),
         "clip_text": ("clip-vit-l", "clip-vit-large-patch14"),
+        "scene_text": (),
     }
 )
 

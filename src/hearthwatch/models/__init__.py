@@ -36,6 +36,7 @@ from hearthwatch.models.person_reid import (
 from hearthwatch.models.pet_classifier import PetAdapter, PetClassificationResult, PetClassifier
 from hearthwatch.models.plate_ocr import LicensePlateResult, PlateOCR, PlateOCRAdapter
 from hearthwatch.models.pose_estimator import Keypoint, PoseAdapter, PoseEstimator, PoseResult
+from hearthwatch.models.scene_text import SceneText, SceneTextAdapter, SceneTextReader
 from hearthwatch.models.threat_detector import ThreatAdapter, ThreatDetection, ThreatDetector, ThreatResult
 from hearthwatch.models.vehicle_classifier import VehicleAdapter, VehicleClassificationResult, VehicleClassifier
 from hearthwatch.models.yolo26 import Detection, DetectorAdapter, ObjectDetector
@@ -63,6 +64,7 @@ MODELS: tuple[type[Adapter[Any]], ...] = (
     PlateOCRAdapter,
     CLIPAdapter,
     CLIPTextAdapter,
+    SceneTextAdapter,
 )
 
 __all__ = [
@@ -104,6 +106,8 @@ __all__ = [
     "PoseEstimator",
     "PoseResult",
     "ReIDResult",
+    "SceneText",
+    "SceneTextReader",
     "TextEmbedding",
     "ThreatDetection",
     "ThreatDetector",
