@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from fakes import Shape, constant, save_graph, value
 from hearthwatch.artifacts.graph import read_graph
 from hearthwatch.runtimes.base import Array, Engine, LoadRequest, Precision, Runtime, Tensors, batch_parts, split_run
 from hearthwatch.runtimes.openvino import LARGE_NETWORK_BYTES
-from hearthwatch.runtimes.rapidocr import RapidOCRRuntime, _probabilities
+from hearthwatch.runtimes.rapidocr import RapidOCRRuntime, _characters_of_lines, _probabilities
 from hearthwatch.runtimes.select import ENGINES, load_graph
 from hearthwatch.vision.image import UInt8
 
@@ -446,6 +447,12 @@ def test_lines_whose_characters_the_package_does_not_tell_apart_have_none() -> N
     assert np.array_equal(told[0], np.array([0.9, 0.8, np.nan, np.nan], np.float32), equal_nan=True)
     assert np.isnan(told[1]).all()
     assert np.isnan(_probabilities(("AB",), ())).all()
+    # As another version of the package may have it: its own objects, fewer of them, or without probabilities.
+    assert np.isnan(_probabilities(("AB",), (object(),))).all()
+    for lines in ((), (SimpleNamespace(confs=[0.9]), object()), (object(), object(), object())):
+        read = _characters_of_lines([], [], SimpleNamespace(txts=("AB", "C"), word_results=lines))
+        assert [len(line) for line in read.word_results] == [2, 1]
+        assert np.isnan(_probabilities(read.txts, read.word_results)).all()
 
 
 def test_a_picture_without_text_gives_no_line(ocr: RapidOCRRuntime) -> None:

@@ -12,8 +12,10 @@ Output  `texts` (N,) str, `scores` (N,) float32, `quads` (N, 4, 2) float32 in pi
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import threading
 import time
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -97,11 +99,16 @@ class RapidOCRRuntime:
 
 
 def _characters_of_lines(_crops: Any, _quads: Any, read: Any, _single: bool = False) -> Any:
-    """In place of the package's `CalRecBoxes`: (character, probability, where) of each line, without the where."""
-    read.word_results = tuple(
-        tuple((sign, sure, ()) for sign, sure in zip(text, line.confs, strict=False))
-        for text, line in zip(read.txts, read.word_results, strict=True)
-    )
+    """In place of the package's `CalRecBoxes`: (character, probability, where) of each line, without the where.
+
+    Another version of the package costs the probabilities and never the text: NaN where there is not one a character.
+    """
+    rows = []
+    for text, line in zip_longest(read.txts, read.word_results[: len(read.txts)]):
+        sure = list(getattr(line, "confs", ()))
+        known = sure if len(sure) == len(text) else [math.nan] * len(text)
+        rows.append(tuple((sign, value, ()) for sign, value in zip(text, known, strict=True)))
+    read.word_results = tuple(rows)
     return read
 
 
@@ -111,6 +118,6 @@ def _probabilities(texts: Any, lines: Any) -> Array:
     if len(lines) != len(texts):
         return told
     for row, text, line in zip(told, texts, lines, strict=True):
-        if [sign for sign, *_ in line] == list(text):
+        if isinstance(line, tuple) and [sign for sign, *_ in line] == list(text):
             row[: len(text)] = [sure for _, sure, *_ in line]
     return told
