@@ -29,6 +29,7 @@ from hearthwatch.networks.resnet import (
     torchvision_names,
 )
 from hearthwatch.networks.vit import VIT_KEY, vit_from_state_dict
+from hearthwatch.networks.vit_timm import TIMM_EPS, TIMM_KEYS, transformers_names
 from hearthwatch.networks.vitpose import VITPOSE_KEYS, vitpose_from_state_dict
 from hearthwatch.networks.weights import Tensors, shown
 from hearthwatch.networks.xclip import XCLIP_KEY, xclip_from_state_dict
@@ -52,8 +53,9 @@ Kind = Literal[
 
 #: What `build_network` can build, for messages.
 KNOWN = (
-    "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's or transformers' names), CLIP with a vision "
-    "transformer, X-CLIP, Depth Anything, ViT and ViTPose (transformers' names), YOLOv8 detect, pose and segment"
+    "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's or transformers' names), ViT (transformers' or "
+    "timm's names), CLIP with a vision transformer, X-CLIP, Depth Anything and ViTPose "
+    "(transformers' names), YOLOv8 detect, pose and segment"
 )
 
 #: How training on several GPUs prefixes every name.
@@ -150,10 +152,17 @@ def _transformer(tensors: Tensors, config: Mapping[str, Any] | None, tower: str,
         return _depth_anything(tensors, config, file)
     if tensors.keys() >= VITPOSE_KEYS:
         return _vitpose(tensors, config, file)
+    if tensors.keys() >= TIMM_KEYS:
+        tensors, config = transformers_names(tensors), {**(config or {}), "layer_norm_eps": TIMM_EPS}
     if VIT_KEY in tensors:
         vit = vit_from_state_dict(tensors, config, file=file)
-        return Network(vit, vit.plan.input_size, vit.plan.patch, "vit", ("logits",))
+        return Network(vit, vit.plan.input_size, vit.plan.patch, "vit", ("logits",), card=_sized(vit.plan.input_size))
     return None
+
+
+def _sized(size: tuple[int, int]) -> Mapping[str, Any]:
+    """The card of a network that takes one size, whatever the model takes usually."""
+    return {"input": {"size": size}}
 
 
 def _clip(tensors: Tensors, config: Mapping[str, Any] | None, tower: str, file: str) -> Network:
@@ -185,7 +194,7 @@ def _xclip(tensors: Tensors, config: Mapping[str, Any] | None, tower: str, file:
         plan.patch,
         "xclip-video",
         ("video_embeds", "text_embeds"),
-        card={"input": {"size": (plan.size, plan.size)}},
+        card=_sized((plan.size, plan.size)),
         frames=plan.frames,
         text_width=plan.prompt.width,
     )
