@@ -12,8 +12,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
+from hearthwatch.networks.clip_layers import TransformerPlan  # noqa: E402
 from hearthwatch.networks.depth_anything import DepthAnything, DepthPlan  # noqa: E402
 from hearthwatch.networks.dinov2 import Dinov2Plan  # noqa: E402
+from hearthwatch.networks.siglip import SigLIP, SigLIPPlan  # noqa: E402
 from hearthwatch.networks.vitpose import PosePlan, ViTPose  # noqa: E402
 from torch_by_hand import save_safetensors  # noqa: E402
 
@@ -65,6 +67,23 @@ POSE_CONFIG: dict[str, Any] = {
     "use_simple_decoder": False,
 }  # fmt: skip
 
+#: Of five kinds of weather, in pictures of 32 x 32 px.
+SIGLIP_PLAN = SigLIPPlan(
+    5, side=4, patch=8, transformer=TransformerPlan(16, 2, 2, 32, "gelu_pytorch_tanh", epsilon=1e-6)
+)
+SIGLIP_CONFIG: dict[str, Any] = {
+    "architectures": ["SiglipForImageClassification"],
+    "model_type": "siglip",
+    "vision_config": {
+        "model_type": "siglip_vision_model",
+        "hidden_size": 16,
+        "image_size": 32,
+        "num_attention_heads": 2,
+        "patch_size": 8,
+    },
+    "id2label": {"0": "cloudy/overcast", "1": "foggy/hazy", "2": "rain/storm", "3": "snow/frosty", "4": "sun/clear"},
+}
+
 
 def stirred(module: Any, seed: int = 7) -> Arrays:
     """Its tensors, so that everything in it does something and nothing overflows."""
@@ -110,6 +129,16 @@ def pose_tensors(plan: PosePlan = POSE_PLAN, experts: int = EXPERTS) -> Arrays:
         for number in range(experts):
             tensors[f"{start}.experts.{number}.{end}"] = whole[-PART:] if number == 0 else whole[-PART:] + number
     return tensors
+
+
+def siglip_tensors(plan: SigLIPPlan = SIGLIP_PLAN) -> Arrays:
+    """Without the pooling that classifies nothing."""
+    return stirred(SigLIP(plan))
+
+
+def siglip_config(**changes: Any) -> dict[str, Any]:
+    """Changes of its vision tower."""
+    return SIGLIP_CONFIG | {"vision_config": SIGLIP_CONFIG["vision_config"] | changes}
 
 
 def changed(given: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

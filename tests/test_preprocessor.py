@@ -33,6 +33,18 @@ PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"image_processor_type": "ViTImageProcessor", "resample": 2, "size": {"height": 224, "width": 224}},
         {"size": (224, 224), "resize": "squash", "interpolation": "antialias"},
     ),
+    "SigLIP": (
+        {"image_processor_type": "SiglipImageProcessor", "resample": 3, "size": {"height": 224, "width": 224}},
+        {"size": (224, 224), "resize": "squash", "interpolation": "bicubic"},
+    ),
+    "SigLIP 2": (
+        {"image_processor_type": "SiglipImageProcessorFast", "resample": 2, "size": {"height": 224, "width": 224}},
+        {"size": (224, 224), "resize": "squash", "interpolation": "antialias"},
+    ),
+    "SigLIP 2 for any aspect": (
+        {"image_processor_type": "Siglip2ImageProcessor", "resample": 2, "max_num_patches": 256, "patch_size": 16},
+        {},
+    ),
     "ResNet, 2022": (
         {"feature_extractor_type": "ConvNextFeatureExtractor", "crop_pct": 0.875, "resample": 3, "size": 224},
         {"size": (224, 224), "resize": "crop", "crop_share": 0.875, "interpolation": "bicubic"},
@@ -182,6 +194,7 @@ def reference(name: str, **settings: Any) -> Any:
     module, kind = {
         "vit": ("transformers.models.vit.image_processing_pil_vit", "ViTImageProcessorPil"),
         "resnet": ("transformers.models.convnext.image_processing_pil_convnext", "ConvNextImageProcessorPil"),
+        "siglip": ("transformers.models.siglip.image_processing_pil_siglip", "SiglipImageProcessorPil"),
     }[name]
     found = pytest.importorskip(
         module, reason="transformers is the reference here and not among the project's requirements"
@@ -195,6 +208,8 @@ def reference(name: str, **settings: Any) -> Any:
     ("name", "settings"),
     [
         ("vit", {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}),
+        ("siglip", {}),
+        ("siglip", {"resample": 2}),
         ("resnet", {"size": {"shortest_edge": 224}, "crop_pct": 0.875}),
         ("resnet", {"size": {"shortest_edge": 384}}),
     ],

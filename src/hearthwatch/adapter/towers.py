@@ -32,6 +32,7 @@ _SIZES: Mapping[tuple[int, int], str] = {
     (1280, 32): "huge",
     (1664, 48): "bigg",
 }
+_CLASS = "vision_model.embeddings.class_embedding"
 _PATCHES = "vision_model.embeddings.patch_embedding.weight"
 _POSITIONS = "vision_model.embeddings.position_embedding.weight"
 _FRAMES = "mit.position_embedding"
@@ -83,7 +84,8 @@ def vocabulary_of(checkpoint: Checkpoint) -> dict[str, str]:
 def _name(checkpoint: Checkpoint) -> str | None:
     """`clip-vit-large-patch14`, `xclip-base-patch16-32-frames` and the like, from the shapes."""
     patches, positions = checkpoint.tensors.get(_PATCHES), checkpoint.tensors.get(_POSITIONS)
-    if patches is None or patches.ndim != 4 or positions is None:
+    # Without a class token it is a SigLIP, whose other names are the same.
+    if patches is None or patches.ndim != 4 or positions is None or _CLASS not in checkpoint.tensors:
         return None
     width, patch = int(patches.shape[0]), int(patches.shape[-1])
     start = "vision_model.encoder.layers."

@@ -1,8 +1,8 @@
 """Hugging Face's `preprocessor_config.json`: how a checkpoint's own processor makes pictures into its input.
 
-Three kinds of processor are told apart by what their files say: to a size whatever the aspect (ViT's), the shorter side
-to a size and the middle of the longer one (CLIP's; ConvNeXt's, which ResNets have, leaves out an edge as well), and to
-multiples of a patch with the aspect kept (DPT's). Files written before 2022 say `size` as one number.
+Three kinds of processor are told apart by what their files say: to a size whatever the aspect (ViT's and SigLIP's),
+the shorter side to a size and the middle of the longer one (CLIP's; ConvNeXt's, which ResNets have, leaves out an edge
+as well), and to multiples of a patch with the aspect kept (DPT's). Files written before 2022 say `size` as one number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hearthwatch.errors import WeightsInvalid
 PREPROCESSOR_FILE = "preprocessor_config.json"
 #: PIL's numbers of the filters that an `InputSpec` knows.
 _FILTERS = {2: "antialias", 3: "bicubic"}
-_SQUASHING = ("ViTImageProcessor", "ViTFeatureExtractor")
+_SQUASHING = ("ViTImageProcessor", "ViTFeatureExtractor", "SiglipImageProcessor")
 #: Of ConvNeXt's processor: what it keeps where the file does not say, and the size from which it keeps all.
 _CONVNEXT_SHARE, _CONVNEXT_WHOLE_PX = 224 / 256, 384
 
@@ -78,7 +78,7 @@ def _resizing(config: Mapping[str, Any]) -> dict[str, Any]:
     sides = _sides(size)
     if sides is None:
         return {}
-    # Only of ViT's is it known that a size alone means squashing: exporters of detectors write such files as well.
+    # Only of these is it known that a size alone means squashing: exporters of detectors write such files as well.
     return {"size": sides} | ({"resize": "squash"} if _kind(config).startswith(_SQUASHING) else {})
 
 

@@ -28,6 +28,7 @@ from hearthwatch.networks.resnet import (
     resnet_from_state_dict,
     torchvision_names,
 )
+from hearthwatch.networks.siglip import SIGLIP_KEY, siglip_from_state_dict
 from hearthwatch.networks.vit import VIT_KEY, vit_from_state_dict
 from hearthwatch.networks.vit_timm import TIMM_EPS, TIMM_KEYS, transformers_names
 from hearthwatch.networks.vitpose import VITPOSE_KEYS, vitpose_from_state_dict
@@ -42,6 +43,7 @@ Kind = Literal[
     "depth-anything",
     "osnet",
     "resnet",
+    "siglip",
     "vit",
     "vitpose",
     "xclip-text",
@@ -54,7 +56,7 @@ Kind = Literal[
 #: What `build_network` can build, for messages.
 KNOWN = (
     "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's or transformers' names), ViT (transformers' or "
-    "timm's names), CLIP with a vision transformer, X-CLIP, Depth Anything and ViTPose "
+    "timm's names), CLIP with a vision transformer, X-CLIP, SigLIP classifiers, Depth Anything and ViTPose "
     "(transformers' names), YOLOv8 detect, pose and segment"
 )
 
@@ -146,6 +148,8 @@ def _transformer(tensors: Tensors, config: Mapping[str, Any] | None, tower: str,
     """A vision transformer under transformers' names; None where the tensors are of none."""
     if XCLIP_KEY in tensors:
         return _xclip(tensors, config, tower or "video", file)
+    if SIGLIP_KEY in tensors:  # before CLIP, whose text tower has the names of SigLIP's
+        return _siglip(tensors, config, file)
     if VISION_KEY in tensors or TEXT_KEY in tensors:
         return _clip(tensors, config, tower or ("vision" if VISION_KEY in tensors else "text"), file)
     if DEPTH_ANYTHING_KEY in tensors:
@@ -163,6 +167,11 @@ def _transformer(tensors: Tensors, config: Mapping[str, Any] | None, tower: str,
 def _sized(size: tuple[int, int]) -> Mapping[str, Any]:
     """The card of a network that takes one size, whatever the model takes usually."""
     return {"input": {"size": size}}
+
+
+def _siglip(tensors: Tensors, config: Mapping[str, Any] | None, file: str) -> Network:
+    plan = (module := siglip_from_state_dict(tensors, config, file=file)).plan
+    return Network(module, plan.input_size, plan.patch, "siglip", ("logits",), card=_sized(plan.input_size))
 
 
 def _clip(tensors: Tensors, config: Mapping[str, Any] | None, tower: str, file: str) -> Network:

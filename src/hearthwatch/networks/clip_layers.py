@@ -23,6 +23,7 @@ def _quick_gelu(values: torch.Tensor) -> torch.Tensor:
 ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "quick_gelu": _quick_gelu,
     "gelu": functional.gelu,
+    "gelu_pytorch_tanh": lambda values: functional.gelu(values, approximate="tanh"),
 }
 
 
