@@ -23,6 +23,7 @@ from hearthwatch.models.pose_estimator import Keypoint, PoseResult, Poses
 from hearthwatch.models.scene_text import SceneLine, SceneText
 from hearthwatch.models.threat_detector import ThreatDetection, ThreatResult, severity_of
 from hearthwatch.models.vehicle_classifier import VehicleClassificationResult
+from hearthwatch.models.violence_detector import ViolenceDetectionResult
 from hearthwatch.models.yolo26 import Detection, Detections
 from hearthwatch.vision.ages import AGE_WORDS
 from hearthwatch.vision.boxes import Box
@@ -127,6 +128,7 @@ RESULTS: Mapping[str, st.SearchStrategy[Any]] = {
     "scene_text": st.builds(
         SceneText, _several(st.builds(SceneLine, WORDS, SHARES, BOXES, st.booleans())), st.integers(0, 9)
     ),
+    "violence_detector": st.builds(ViolenceDetectionResult, st.booleans(), SHARES, st.none() | WORDS),
     "clip": EMBEDDINGS,
     "clip_text": st.builds(TextEmbedding, _embedding(768), st.booleans(), WORDS, st.just("sha256:0a")),
 }

@@ -59,7 +59,13 @@ def test_no_two_rows_of_a_model_write_the_same_file(model: str) -> None:
 
 
 #: Models that no hub has as ONNX under a name that we know: their default is converted once, with the extra `torch`.
-CHECKPOINTS = {"threat_detector", "vehicle_classifier", "fashion_clip", "action_recognizer"}
+CHECKPOINTS = {
+    "threat_detector",
+    "vehicle_classifier",
+    "fashion_clip",
+    "action_recognizer",
+    "violence_detector",
+}
 
 
 @MODELS

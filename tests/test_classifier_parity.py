@@ -65,7 +65,9 @@ def reference(kind: dict[str, Any], labels: tuple[str, ...], folder: Path) -> tu
         for name, tensor in network.state_dict().items():
             if name.endswith("running_var"):
                 tensor.uniform_(0.5, 2.0)
-            elif name.endswith(("running_mean", "bias", "position_embeddings", "cls_token")):
+            elif name.endswith(
+                ("running_mean", "bias", "position_embeddings", "position_embedding.weight", "cls_token")
+            ):
                 tensor.normal_(0.0, 0.2)
         network.save_pretrained(folder)
     module, name = kind["processor"]
@@ -117,8 +119,12 @@ def cosines(ours: Float, theirs: Float) -> Float:
 
 @pytest.mark.parametrize(
     ("model", "kind", "labels"),
-    [("demographics", VIT, FAIRFACE), ("vehicle_classifier", RESNET, MIO_TCD)],
-    ids=["ViT-B/16", "ResNet-50"],
+    [
+        ("demographics", VIT, FAIRFACE),
+        ("vehicle_classifier", RESNET, MIO_TCD),
+        ("violence_detector", VIT, ("NonViolence", "Violence")),
+    ],
+    ids=["ViT-B/16", "ResNet-50", "ViT-B/16 of two classes"],
 )
 def test_pixels_logits_and_labels_are_those_of_transformers(
     model: str, kind: dict[str, Any], labels: tuple[str, ...], tmp_path: Path
@@ -131,6 +137,7 @@ def test_pixels_logits_and_labels_are_those_of_transformers(
         assert np.abs(ours - pixels).mean() * max(spec.std) < 1 / 255
         raw = np.asarray(next(iter(loaded.runtime.run({spec.name: ours}).values())), np.float32)
         assert cosines(raw, logits).min() >= 0.999
+        assert cosines(softmax(raw), softmax(logits)).min() >= 0.999
         results = loaded.predict(shown)[0]
     finally:
         loaded.close()
@@ -141,6 +148,9 @@ def test_pixels_logits_and_labels_are_those_of_transformers(
         if model == "demographics":
             assert result.age_range == label
             assert result.age_confidence == pytest.approx(float(row.max()), abs=0.01)
+        elif model == "violence_detector":
+            assert result.is_violent is (label == "Violence")
+            assert result.confidence == pytest.approx(float(row.max()), abs=0.01)
         else:
             assert result.vehicle_type == (UNKNOWN if label in NO_VEHICLE else label)
             assert list(result.all_scores) == [labels[i] for i in np.argsort(-row)]

@@ -34,6 +34,7 @@ from hearthwatch.models import (
     SceneTextReader,
     ThreatDetector,
     VehicleClassifier,
+    ViolenceDetector,
 )
 from hearthwatch.settings import read_settings
 from toy import ColorMeter, MeanColor, write_network
@@ -337,8 +338,8 @@ REAL: dict[type[Model[Any]], tuple[str | None, str, tuple[int, int, int, int] | 
 }
 
 
-#: No CLIP and no X-CLIP is small enough to lie among the assets: `test_clip_parity`, `test_fashion_clip_parity` and
-#: `test_xclip` compare towers with the reference.
+#: No CLIP, no X-CLIP and no ViT is small enough to lie among the assets: `test_clip_parity`,
+#: `test_fashion_clip_parity` and `test_xclip` compare towers with the reference, `test_classifier_parity` classifiers.
 WITHOUT_ASSETS = {
     CLIPEmbeddingModel,
     CLIPTextModel,
@@ -346,6 +347,7 @@ WITHOUT_ASSETS = {
     FashionTextModel,
     ActionRecognizer,
     ActionTextModel,
+    ViolenceDetector,
 }
 
 

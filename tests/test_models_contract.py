@@ -44,6 +44,7 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "vehicle_classifier": {"logits": (11,)},
     "demographics": {"logits": (9,)},
     "license_plate_detector": {"output0": (5, 8400)},
+    "violence_detector": {"logits": (2,)},
     "face_detector": {
         f"{kind}_{stride}": ((640 // stride) ** 2, columns)
         for stride in (8, 16, 32)
@@ -62,6 +63,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "pose_estimator": ("person",),
     "pet_classifier": ("cat", "dog"),
     "demographics": FAIRFACE,
+    "violence_detector": ("NonViolence", "Violence"),
 }
 #: Frame models of the pipeline alone, whose answer for a box is one of the findings of a picture.
 SEVERAL = {"face_detector", "license_plate_detector"}

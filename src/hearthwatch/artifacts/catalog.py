@@ -62,7 +62,7 @@ class CatalogEntry:
     remark: str = ""
     manual: str = ""
     beside: tuple[str, ...] = ()
-    card: tuple[tuple[str, str | float], ...] = ()
+    card: tuple[tuple[str, str | float | tuple[str, ...]], ...] = ()
     also: tuple[str, ...] = ()
 
     @property
@@ -101,6 +101,9 @@ _CLIP_CARD = (
     ("space", "openai/clip-vit-large-patch14"),
     ("logit_scale", 100.0),
 )
+#: Of jaranohaal/vit-base-violence-detection, which names none: the folders of its data set in the order of the
+#: alphabet, in which classes are numbered; public programs that run the file read it the same way.
+_VIOLENCE_NAMES = ("NonViolence", "Violence")
 _EXPORT_BY_OTHERS = "an ONNX export by a third party of the official checkpoint"
 _MSMT17 = "trained on MSMT17, whose terms are for research; never use the ImageNet file of the same network"
 _TORCHREID = (
@@ -295,6 +298,18 @@ CATALOG: tuple[CatalogEntry, ...] = (
         sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
     ),
     CatalogEntry(
+        "violence_detector",
+        "vit-base-violence-detection.safetensors",
+        "violence-detection",
+        "Apache-2.0",
+        repository="jaranohaal/vit-base-violence-detection",
+        path="model.safetensors",
+        remark="in timm's layout, which transformers loads as random weights without an error; its classes are named by"
+        " the card that comes with it; a checkpoint, to be converted once",
+        beside=("config.json", "preprocessor_config.json"),
+        card=(("names", _VIOLENCE_NAMES),),
+    ),
+    CatalogEntry(
         "clip",
         "vision_model.onnx",
         "clip-vit-l",
@@ -347,6 +362,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "license_plate_detector": ("license-plate-detector", "yolov11-license-plate-detection"),
         "plate_ocr": (),
         "face_detector": ("face_detection_yunet", "yunet"),
+        "violence_detector": ("violence-detection", "vit-base-violence-detection"),
         "clip": ("clip-vit-l", "clip-vit-large-patch14"),
         "clip_text": ("clip-vit-l", "clip-vit-large-patch14"),
         "scene_text": (),

@@ -39,6 +39,7 @@ from hearthwatch.models.pose_estimator import Keypoint, PoseAdapter, PoseEstimat
 from hearthwatch.models.scene_text import SceneText, SceneTextAdapter, SceneTextReader
 from hearthwatch.models.threat_detector import ThreatAdapter, ThreatDetection, ThreatDetector, ThreatResult
 from hearthwatch.models.vehicle_classifier import VehicleAdapter, VehicleClassificationResult, VehicleClassifier
+from hearthwatch.models.violence_detector import ViolenceAdapter, ViolenceDetectionResult, ViolenceDetector
 from hearthwatch.models.yolo26 import Detection, DetectorAdapter, ObjectDetector
 
 PersonReidentifier = PersonReID
@@ -62,6 +63,7 @@ MODELS: tuple[type[Adapter[Any]], ...] = (
     FaceAdapter,
     PlateDetectorAdapter,
     PlateOCRAdapter,
+    ViolenceAdapter,
     CLIPAdapter,
     CLIPTextAdapter,
     SceneTextAdapter,
@@ -114,6 +116,8 @@ __all__ = [
     "ThreatResult",
     "VehicleClassificationResult",
     "VehicleClassifier",
+    "ViolenceDetectionResult",
+    "ViolenceDetector",
     "get_model",
     "load_person_reid",
     "load_pose_estimator",
