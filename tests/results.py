@@ -24,6 +24,7 @@ from hearthwatch.models.scene_text import SceneLine, SceneText
 from hearthwatch.models.threat_detector import ThreatDetection, ThreatResult, severity_of
 from hearthwatch.models.vehicle_classifier import VehicleClassificationResult
 from hearthwatch.models.violence_detector import ViolenceDetectionResult
+from hearthwatch.models.weather_classifier import WeatherResult
 from hearthwatch.models.yolo26 import Detection, Detections
 from hearthwatch.vision.ages import AGE_WORDS
 from hearthwatch.vision.boxes import Box
@@ -129,6 +130,7 @@ RESULTS: Mapping[str, st.SearchStrategy[Any]] = {
         SceneText, _several(st.builds(SceneLine, WORDS, SHARES, BOXES, st.booleans())), st.integers(0, 9)
     ),
     "violence_detector": st.builds(ViolenceDetectionResult, st.booleans(), SHARES, st.none() | WORDS),
+    "weather_classifier": st.builds(WeatherResult, WORDS, SHARES, SCORES),
     "clip": EMBEDDINGS,
     "clip_text": st.builds(TextEmbedding, _embedding(768), st.booleans(), WORDS, st.just("sha256:0a")),
 }

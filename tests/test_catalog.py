@@ -65,6 +65,7 @@ CHECKPOINTS = {
     "fashion_clip",
     "action_recognizer",
     "violence_detector",
+    "weather_classifier",
 }
 
 

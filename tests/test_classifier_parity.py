@@ -23,6 +23,7 @@ from hearthwatch.vision.decode import to_image
 from hearthwatch.vision.image import Float, Image
 from hearthwatch.vision.preprocess import to_batch
 from test_ages import FAIRFACE
+from test_weather_classifier import PUBLISHED as WEATHER
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 transformers = pytest.importorskip(
@@ -37,6 +38,13 @@ VIT = {
     "network": "ViTForImageClassification",
     "processor": ("transformers.models.vit.image_processing_pil_vit", "ViTImageProcessorPil"),
     "settings": {"image_mean": [0.5] * 3, "image_std": [0.5] * 3},
+}
+SIGLIP = {
+    "config": "SiglipConfig",
+    "network": "SiglipForImageClassification",
+    "processor": ("transformers.models.siglip.image_processing_pil_siglip", "SiglipImageProcessorPil"),
+    # Of SigLIP 2: bilinear, where SigLIP is bicubic.
+    "settings": {"resample": 2},
 }
 RESNET = {
     "config": "ResNetConfig",
@@ -123,8 +131,9 @@ def cosines(ours: Float, theirs: Float) -> Float:
         ("demographics", VIT, FAIRFACE),
         ("vehicle_classifier", RESNET, MIO_TCD),
         ("violence_detector", VIT, ("NonViolence", "Violence")),
+        ("weather_classifier", SIGLIP, WEATHER),
     ],
-    ids=["ViT-B/16", "ResNet-50", "ViT-B/16 of two classes"],
+    ids=["ViT-B/16", "ResNet-50", "ViT-B/16 of two classes", "SigLIP base"],
 )
 def test_pixels_logits_and_labels_are_those_of_transformers(
     model: str, kind: dict[str, Any], labels: tuple[str, ...], tmp_path: Path
@@ -151,6 +160,9 @@ def test_pixels_logits_and_labels_are_those_of_transformers(
         elif model == "violence_detector":
             assert result.is_violent is (label == "Violence")
             assert result.confidence == pytest.approx(float(row.max()), abs=0.01)
+        elif model == "weather_classifier":
+            assert list(result.all_scores) == [labels[i] for i in np.argsort(-row)]
+            assert (result.weather, result.confidence) == (label, pytest.approx(float(row.max()), abs=0.01))
         else:
             assert result.vehicle_type == (UNKNOWN if label in NO_VEHICLE else label)
             assert list(result.all_scores) == [labels[i] for i in np.argsort(-row)]

@@ -35,6 +35,7 @@ from hearthwatch.models import (
     ThreatDetector,
     VehicleClassifier,
     ViolenceDetector,
+    WeatherClassifier,
 )
 from hearthwatch.settings import read_settings
 from toy import ColorMeter, MeanColor, write_network
@@ -338,7 +339,7 @@ REAL: dict[type[Model[Any]], tuple[str | None, str, tuple[int, int, int, int] | 
 }
 
 
-#: No CLIP, no X-CLIP and no ViT is small enough to lie among the assets: `test_clip_parity`,
+#: No CLIP, no X-CLIP and no SigLIP is small enough to lie among the assets: `test_clip_parity`,
 #: `test_fashion_clip_parity` and `test_xclip` compare towers with the reference, `test_classifier_parity` classifiers.
 WITHOUT_ASSETS = {
     CLIPEmbeddingModel,
@@ -348,6 +349,7 @@ WITHOUT_ASSETS = {
     ActionRecognizer,
     ActionTextModel,
     ViolenceDetector,
+    WeatherClassifier,
 }
 
 

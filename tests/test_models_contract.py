@@ -45,6 +45,7 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "demographics": {"logits": (9,)},
     "license_plate_detector": {"output0": (5, 8400)},
     "violence_detector": {"logits": (2,)},
+    "weather_classifier": {"logits": (5,)},
     "face_detector": {
         f"{kind}_{stride}": ((640 // stride) ** 2, columns)
         for stride in (8, 16, 32)
@@ -64,6 +65,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "pet_classifier": ("cat", "dog"),
     "demographics": FAIRFACE,
     "violence_detector": ("NonViolence", "Violence"),
+    "weather_classifier": ("cloudy/overcast", "foggy/hazy", "rain/storm", "snow/frosty", "sun/clear"),
 }
 #: Frame models of the pipeline alone, whose answer for a box is one of the findings of a picture.
 SEVERAL = {"face_detector", "license_plate_detector"}

@@ -40,6 +40,7 @@ from hearthwatch.models.scene_text import SceneText, SceneTextAdapter, SceneText
 from hearthwatch.models.threat_detector import ThreatAdapter, ThreatDetection, ThreatDetector, ThreatResult
 from hearthwatch.models.vehicle_classifier import VehicleAdapter, VehicleClassificationResult, VehicleClassifier
 from hearthwatch.models.violence_detector import ViolenceAdapter, ViolenceDetectionResult, ViolenceDetector
+from hearthwatch.models.weather_classifier import WeatherAdapter, WeatherClassifier, WeatherResult
 from hearthwatch.models.yolo26 import Detection, DetectorAdapter, ObjectDetector
 
 PersonReidentifier = PersonReID
@@ -64,6 +65,7 @@ MODELS: tuple[type[Adapter[Any]], ...] = (
     PlateDetectorAdapter,
     PlateOCRAdapter,
     ViolenceAdapter,
+    WeatherAdapter,
     CLIPAdapter,
     CLIPTextAdapter,
     SceneTextAdapter,
@@ -118,6 +120,8 @@ __all__ = [
     "VehicleClassifier",
     "ViolenceDetectionResult",
     "ViolenceDetector",
+    "WeatherClassifier",
+    "WeatherResult",
     "get_model",
     "load_person_reid",
     "load_pose_estimator",
