@@ -90,6 +90,16 @@ def test_what_is_not_known_says_why() -> None:
     assert "needed are 3 in 1 s" in watched([100, 120, 140], step_s=0.2).reason
 
 
+@pytest.mark.parametrize(
+    ("top", "bottom", "cut"), [(2, 600, True), (3, 600, False), (100, 718, True), (100, 717, False)]
+)
+def test_a_box_at_the_upper_or_lower_edge_is_cut_off(top: float, bottom: float, cut: bool) -> None:
+    at_edge = detection("a", box=Box(0, top, 1280, bottom), track_id="7", time=NOON)
+    memory = Approaches()
+    assert (memory.note(at_edge, far(0.5), SIZE).reason == "cut off at the picture's edge") is cut
+    assert len(memory) == (not cut)
+
+
 def test_somebody_who_bends_down_does_not_recede() -> None:
     memory = Approaches()
     for seconds, height, aspect in ((0, 200, 2.7), (1, 160, 2.0), (2, 110, 1.3)):

@@ -135,6 +135,8 @@ def test_tracks_vote_for_themselves() -> None:
         ("ABC", "BC", {0: 1, 1: 2}),
         # Which of the two As the reading has is not known.
         ("AB", "AAB", {2: 1}),
+        # Nor which of the two As of the reading is that of the plate.
+        ("AA", "A", {}),
         ("", "AB", {}),
     ],
 )
