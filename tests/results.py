@@ -23,6 +23,7 @@ from hearthwatch.models.pose_estimator import Keypoint, PoseResult, Poses
 from hearthwatch.models.scene_text import SceneLine, SceneText
 from hearthwatch.models.threat_detector import ThreatDetection, ThreatResult, severity_of
 from hearthwatch.models.vehicle_classifier import VehicleClassificationResult
+from hearthwatch.models.vehicle_damage import VehicleDamage, VehicleDamageResult
 from hearthwatch.models.violence_detector import ViolenceDetectionResult
 from hearthwatch.models.weather_classifier import WeatherResult
 from hearthwatch.models.yolo26 import Detection, Detections
@@ -133,4 +134,8 @@ RESULTS: Mapping[str, st.SearchStrategy[Any]] = {
     "weather_classifier": st.builds(WeatherResult, WORDS, SHARES, SCORES),
     "clip": EMBEDDINGS,
     "clip_text": st.builds(TextEmbedding, _embedding(768), st.booleans(), WORDS, st.just("sha256:0a")),
+    "vehicle_damage": st.builds(
+        VehicleDamageResult,
+        _several(st.builds(VehicleDamage, WORDS, SHARES, BOXES, SHARES, _several(st.tuples(PIXELS, PIXELS)))),
+    ),
 }

@@ -66,6 +66,7 @@ CHECKPOINTS = {
     "action_recognizer",
     "violence_detector",
     "weather_classifier",
+    "vehicle_damage",
 }
 
 

@@ -164,8 +164,8 @@ class TestNextSteps:
         text = self.steps(tmp_path, monkeypatch)
         assert f"{program()} analyze your.jpg" in text
         assert f"{program()} models pull" in text
-        assert "14 networks: 13.9 MiB and 11 files whose size the hub tells; " in text
-        assert "MIT (6), AGPL-3.0 (4), Apache-2.0 (3) and CC-BY-NC-SA-4.0 (1)" in text
+        assert "15 networks: 13.9 MiB and 12 files whose size the hub tells; " in text
+        assert "MIT (6), AGPL-3.0 (5), Apache-2.0 (3) and CC-BY-NC-SA-4.0 (1)" in text
         assert "OFFLINE" not in text
 
     def test_what_a_photo_would_be_looked_at_with_is_told(
@@ -178,7 +178,9 @@ class TestNextSteps:
     def test_who_is_offline_or_refuses_licences_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text = self.steps(tmp_path, monkeypatch, HEARTHWATCH_OFFLINE="true", HEARTHWATCH_LICENSE_POLICY="permissive")
         assert "HEARTHWATCH_OFFLINE is set" in text
-        refused = "yolo26, threat_detector, pose_estimator, vehicle_classifier and license_plate_detector"
+        refused = (
+            "yolo26, threat_detector, pose_estimator, vehicle_classifier, license_plate_detector and vehicle_damage"
+        )
         assert f"refuses those of {refused}" in text
 
 

@@ -34,6 +34,7 @@ from hearthwatch.models import (
     SceneTextReader,
     ThreatDetector,
     VehicleClassifier,
+    VehicleDamageDetector,
     ViolenceDetector,
     WeatherClassifier,
 )
@@ -341,6 +342,7 @@ REAL: dict[type[Model[Any]], tuple[str | None, str, tuple[int, int, int, int] | 
 
 #: No CLIP, no X-CLIP and no SigLIP is small enough to lie among the assets: `test_clip_parity`,
 #: `test_fashion_clip_parity` and `test_xclip` compare towers with the reference, `test_classifier_parity` classifiers.
+#: Of the damage network no file was at hand: `test_segment_parity`.
 WITHOUT_ASSETS = {
     CLIPEmbeddingModel,
     CLIPTextModel,
@@ -350,6 +352,7 @@ WITHOUT_ASSETS = {
     ActionTextModel,
     ViolenceDetector,
     WeatherClassifier,
+    VehicleDamageDetector,
 }
 
 

@@ -59,6 +59,7 @@ OUTPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     "action_text": {"text_embeds": (512,)},
     "action_recognizer": {"video_embeds": (512,), "text_embeds": (512,)},
     "scene_text": {"texts": (), "scores": (), "quads": ()},
+    "vehicle_damage": {"output0": (4 + 6 + 32, 8400), "output1": (32, 160, 160)},
 }
 NAMES: dict[str, tuple[str, ...]] = {
     "pose_estimator": ("person",),

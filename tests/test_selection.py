@@ -99,8 +99,15 @@ def test_a_plate_that_was_found_is_read() -> None:
     assert dict(FOLLOW_UPS) == {"license_plate_detector": "plate_ocr"}
 
 
+#: Models that there are and that no detection is given to yet.
+NOT_YET_SELECTED = {"vehicle_damage"}
+
+
 def test_every_model_is_selected_for_the_classes_that_its_spec_names() -> None:
     for model in MODELS:
+        if model.SPEC.name in NOT_YET_SELECTED:
+            assert not any(model.SPEC.name in models_beside(kind) for kind in DOCUMENTED)
+            continue
         for kind in set(model.SPEC.triggers) - {FACE, SUSPICIOUS}:
             assert model.SPEC.name in get_models_for_detection_type(kind) + models_beside(kind)
 

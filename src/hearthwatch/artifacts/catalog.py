@@ -351,6 +351,16 @@ CATALOG: tuple[CatalogEntry, ...] = (
         beside=("config.json", "preprocessor_config.json", "vocab.json", "merges.txt"),
         also=("clip_text",),
     ),
+    CatalogEntry(
+        "vehicle_damage",
+        "car-dd-segmentation-yolov11.pt",
+        "car-dd-segmentation",
+        "AGPL-3.0",
+        repository="harpreetsahota/car-dd-segmentation-yolov11",
+        path="best.pt",
+        remark="made from Ultralytics' YOLO11x-seg, so AGPL-3.0 whatever its page says; a checkpoint of a network that"
+        " is not built here: `yolo export` makes the ONNX file that runs",
+    ),
 )
 
 #: Every folder name under which a model's weights are looked for: what `pull` writes to, and the twin names that the
@@ -377,6 +387,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "clip": ("clip-vit-l", "clip-vit-large-patch14"),
         "clip_text": ("clip-vit-l", "clip-vit-large-patch14"),
         "scene_text": (),
+        "vehicle_damage": ("car-dd-segmentation", "car-dd-segmentation-yolov11"),
     }
 )
 
@@ -391,6 +402,7 @@ PERMISSIVE_ALTERNATIVES: Mapping[str, str] = MappingProxyType(
         "vehicle_classifier": "vehicle-attributes-recognition-barrier-0039 of the Open Model Zoo (Apache-2.0), as ONNX"
         " with a card",
         "license_plate_detector": "a permissive plate detector of your own with a YOLO head, as ONNX with a card",
+        "vehicle_damage": "a permissive network of your own with a YOLO segmentation head, as ONNX with a card",
     }
 )
 

@@ -39,6 +39,12 @@ from hearthwatch.models.pose_estimator import Keypoint, PoseAdapter, PoseEstimat
 from hearthwatch.models.scene_text import SceneText, SceneTextAdapter, SceneTextReader
 from hearthwatch.models.threat_detector import ThreatAdapter, ThreatDetection, ThreatDetector, ThreatResult
 from hearthwatch.models.vehicle_classifier import VehicleAdapter, VehicleClassificationResult, VehicleClassifier
+from hearthwatch.models.vehicle_damage import (
+    VehicleDamage,
+    VehicleDamageAdapter,
+    VehicleDamageDetector,
+    VehicleDamageResult,
+)
 from hearthwatch.models.violence_detector import ViolenceAdapter, ViolenceDetectionResult, ViolenceDetector
 from hearthwatch.models.weather_classifier import WeatherAdapter, WeatherClassifier, WeatherResult
 from hearthwatch.models.yolo26 import Detection, DetectorAdapter, ObjectDetector
@@ -69,6 +75,7 @@ MODELS: tuple[type[Adapter[Any]], ...] = (
     CLIPAdapter,
     CLIPTextAdapter,
     SceneTextAdapter,
+    VehicleDamageAdapter,
 )
 
 __all__ = [
@@ -118,6 +125,9 @@ __all__ = [
     "ThreatResult",
     "VehicleClassificationResult",
     "VehicleClassifier",
+    "VehicleDamage",
+    "VehicleDamageDetector",
+    "VehicleDamageResult",
     "ViolenceDetectionResult",
     "ViolenceDetector",
     "WeatherClassifier",
