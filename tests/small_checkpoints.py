@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hearthwatch.artifacts.checkpoint import Checkpoint
-from torch_by_hand import Array, Code, call, module, name, parameter, save_safetensors, storage, tensor
+from torch_by_hand import Array, Code, call, module, name, parameter, save_safetensors, storage, tensor, zip_file
 
 SIX = np.arange(6, dtype=np.float32)
 TENSORS: dict[str, Array] = {
@@ -22,6 +23,7 @@ TENSORS: dict[str, Array] = {
 }
 CONV = name("torch.nn.modules.conv", "Conv2d")
 NET = name("ultralytics.nn.tasks", "DetectionModel")
+BLOCK = name("ultralytics.nn.modules.block", "Block")
 
 
 def save_float32(path: Path) -> Path:
@@ -55,3 +57,27 @@ def network(value: float = 1.0, **attributes: Any) -> tuple[Code, dict[str, byte
         **attributes,
     )
     return whole, {"0": weights.tobytes(), "1": np.array([8, 16, 32], np.float32).tobytes()}
+
+
+def save_yolo(path: Path, tensors: Mapping[str, Array], kind: str, **attributes: Any) -> Path:
+    """A whole network as Ultralytics' programs pickle it: modules inside modules, each with its own tensors.
+
+    Args:
+        path: the file to write.
+        tensors: float32 by the names of `state_dict()`; counters of batch norms are left out.
+        kind: the class of the network, such as SegmentationModel.
+        attributes: of the network: yaml, names, args.
+    """
+    storages: dict[str, bytes] = {}
+
+    def inner(prefix: str, cls: Code, **own: Any) -> Code:
+        below = [key.removeprefix(prefix) for key in tensors if key.startswith(prefix)]
+        parameters = {}
+        for key in (key for key in below if "." not in key and key != "num_batches_tracked"):
+            array = np.asarray(tensors[prefix + key], np.float32)
+            storages[number := str(len(storages))] = array.tobytes()
+            parameters[key] = parameter(tensor(storage(number, array.size), array.shape))
+        names = dict.fromkeys(key.partition(".")[0] for key in below if "." in key)
+        return module(cls, parameters, modules={key: inner(f"{prefix}{key}.", BLOCK) for key in names}, **own)
+
+    return zip_file(path, {"model": inner("", name("ultralytics.nn.tasks", kind), **attributes)}, storages)
