@@ -17,6 +17,7 @@ from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome
 from hearthwatch.errors import DeadlineExceeded, HearthwatchError, ImageError, UnknownModel
 from hearthwatch.models import (
     ENHANCED_CLOTHING_PROMPTS,
+    ActionResult,
     DemographicsResult,
     DepthResult,
     FaceResult,
@@ -28,9 +29,14 @@ from hearthwatch.models import (
     ThreatDetection,
     ThreatResult,
     VehicleClassificationResult,
+    VehicleDamage,
+    VehicleDamageResult,
+    ViolenceDetectionResult,
+    WeatherResult,
 )
 from hearthwatch.models.clothing import judge, matches
 from hearthwatch.models.face_detector import LANDMARKS
+from hearthwatch.models.scene_text import SceneLine, SceneText
 from hearthwatch.models.yolo26 import Detection
 from hearthwatch.pipeline import DetectionInput
 from hearthwatch.vision.boxes import Box
@@ -82,6 +88,9 @@ def inner(box: Box) -> Box:
 
 #: What models find in any box.
 EVERYWHERE: Mapping[str, Any] = {
+    "violence_detector": ViolenceDetectionResult(is_violent=True, confidence=0.7),
+    "weather_classifier": WeatherResult("rain", 0.7, {"rain": 0.7, "sun": 0.3}),
+    "action_recognizer": ActionResult({"person walking": 0.8, "person running": 0.2}),
     "pet_classifier": PetClassificationResult("cat", "unknown", SURE, is_household_pet=True),
     "vehicle_classifier": VehicleClassificationResult("work_van", SURE, {"work_van": SURE}, "white", 0.7),
     "fashion_clip": judge(
@@ -110,6 +119,10 @@ def answer(model: str, box: Box) -> Any:
         return Detection("license_plate", SURE, inner(box))
     if model == "plate_ocr":
         return LicensePlateResult(f"AB{box.x1:.0f}", f"ab {box.x1:.0f}", 0.8, box)
+    if model == "vehicle_damage":
+        return VehicleDamageResult((VehicleDamage("dent", 0.8, inner(box), 0.25),))
+    if model == "scene_text":
+        return SceneText((SceneLine("NO PARKING", 0.9, inner(box)),))
     return _of_a_face(model, box) or f"{model} of {tuple(box)}"
 
 

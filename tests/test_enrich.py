@@ -19,9 +19,9 @@ from hearthwatch.errors import (
     WeightsMissing,
 )
 from hearthwatch.pipeline import DetectionInput
-from hearthwatch.selection import FOLLOW_UPS, get_models_for_detection_type, models_beside
+from hearthwatch.selection import FOLLOW_UPS, get_models_for_detection_type, models_beside, models_of_picture
 from hearthwatch.vision.boxes import Box
-from scene import FakeRunner, answer, cut_off, detection, inner, nothing, picture
+from scene import HEIGHT, WIDTH, FakeRunner, answer, cut_off, detection, inner, nothing, picture
 
 SUBJECTS = [
     detection("p1", "person", Box(10, 10, 40, 100)),
@@ -35,7 +35,7 @@ SUBJECTS = [
 #: Every model that these detections deserve, the ones that follow included.
 ASKED = sorted(
     {name for s in SUBJECTS for name in get_models_for_detection_type(s.class_name) + models_beside(s.class_name)}
-    | set(FOLLOW_UPS.values())
+    | {*FOLLOW_UPS.values(), *models_of_picture(s.class_name for s in SUBJECTS)}
     | {"demographics"}
 )
 #: What is asked about because of what another model found.
@@ -142,6 +142,7 @@ def test_each_model_is_asked_once_about_all_boxes_of_the_picture() -> None:
     assert boxes["pose_estimator"] == tuple(s.bbox for s in SUBJECTS if s.class_name == "person")
     assert boxes["vehicle_classifier"] == tuple(s.bbox for s in SUBJECTS if s.class_name in {"car", "truck"})
     assert boxes["depth_estimator"] == tuple(s.bbox for s in SUBJECTS if s.class_name != "bench")
+    assert boxes["weather_classifier"] == ()
 
 
 def test_only_plates_that_were_found_are_read_and_the_texts_go_to_their_vehicles() -> None:
@@ -223,11 +224,33 @@ def test_a_deadline_reaches_every_question_and_what_is_late_is_a_failure() -> No
     assert sorted(enrichment.failed) == [name for name in ASKED if name not in ON_THE_WAY.values()]
 
 
-def test_no_detection_asks_nobody() -> None:
+def test_no_detection_asks_nobody_but_who_looks_at_pictures_as_a_whole() -> None:
     runner = FakeRunner()
-    enrichment = enrich(runner, [], data=b"no picture at all")
-    assert runner.calls == []
-    assert enrichment == PictureEnrichment()
+    enrichment = enrich(runner, [])
+    assert [call.model for call in runner.calls] == ["weather_classifier", "scene_text"]
+    assert enrichment.detections == {}
+    whole = Box(0, 0, WIDTH, HEIGHT)
+    assert enrichment.whole.results == {name: answer(name, whole) for name in ("weather_classifier", "scene_text")}
+    alone = FakeRunner()
+    assert enrich(alone, [], data=b"no picture at all", beside=False) == PictureEnrichment()
+    assert alone.calls == []
+
+
+@pytest.mark.parametrize(("people", "asked"), [(0, False), (1, False), (2, True), (3, True)])
+def test_violence_needs_two_people(people: int, asked: bool) -> None:
+    runner = FakeRunner()
+    boxes = [Box(10 + 30 * i, 10, 40 + 30 * i, 100) for i in range(people)]
+    enrich(runner, [detection("d", "dog"), *(detection(f"p{i}", box=box) for i, box in enumerate(boxes))])
+    assert bool(runner.asked("violence_detector")) == asked
+
+
+@pytest.mark.parametrize("model", ["violence_detector", "weather_classifier"])
+def test_a_failure_about_the_whole_picture_is_told_of_the_picture(model: str) -> None:
+    error = InferenceFailed("broken")
+    enrichment = enrich(FakeRunner(fails={model: error}))
+    assert enrichment.whole.errors == {model: error}
+    assert enrichment.failed == {model: error}
+    assert not any(found.errors for found in enrichment.detections.values())
 
 
 def test_a_detection_that_no_model_is_meant_for_is_there_and_empty() -> None:
@@ -249,5 +272,5 @@ def test_the_first_error_of_a_model_is_the_one_that_is_told() -> None:
             return [type(outcome)(call.model, error=next(errors)) for outcome in outcomes]
 
     subjects = [detection(f"d{i}", "bird") for i in range(3)]
-    enrichment = enrich(Moody(), subjects)
+    enrichment = enrich(Moody(), subjects, beside=False)
     assert {model: str(error) for model, error in enrichment.failed.items()} == {"depth_estimator": "b"}

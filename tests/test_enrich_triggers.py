@@ -14,6 +14,7 @@ from hearthwatch.enrichment.frames import Frame
 from hearthwatch.errors import ImageError, InferenceFailed, NotAnImage
 from hearthwatch.models import PoseResult, ThreatResult
 from hearthwatch.pipeline import DetectionInput
+from hearthwatch.selection import models_of_picture
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.faces import head_box
 from hearthwatch.vision.picture import Picture
@@ -23,7 +24,14 @@ from scene import FakeRunner, answer, cut_off, detection, inner, nothing, photo,
 LEFT, RIGHT = Box(0, 5, 110, 115), Box(85, 5, 155, 115)
 FACE = Box(20, 15, 45, 45)
 #: About a person whose face somebody has shown, while posture and faces are still looked for.
-ASKED_AT_ONCE = ("threat_detector", "fashion_clip", "person_reid", "depth_estimator", "demographics")
+ASKED_AT_ONCE = (
+    "threat_detector",
+    "fashion_clip",
+    "person_reid",
+    "depth_estimator",
+    "demographics",
+    *models_of_picture(["person"]),
+)
 
 
 def standing(box: Box, posture: str = "standing") -> PoseResult:

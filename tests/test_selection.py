@@ -19,6 +19,7 @@ from hearthwatch.selection import (
     class_of,
     get_models_for_detection_type,
     models_beside,
+    models_of_picture,
 )
 
 PERSON = ["threat_detector", "fashion_clip", "pose_estimator", "person_reid", "depth_estimator"]
@@ -91,23 +92,30 @@ def test_the_lists_are_the_callers_own() -> None:
 
 def test_our_own_models_stand_beside_the_documented_lists() -> None:
     beside = {kind: models_beside(kind) for kind in DOCUMENTED}
-    plates = {kind: ["license_plate_detector"] for kind in ("car", "truck", "bus", "motorcycle")}
-    assert beside == {kind: [] for kind in DOCUMENTED} | {"person": ["face_detector"]} | plates
+    plates = {kind: ["license_plate_detector", "vehicle_damage"] for kind in ("car", "truck", "bus", "motorcycle")}
+    others = {"person": ["face_detector"]}
+    assert beside == {kind: [] for kind in DOCUMENTED} | others | plates
+
+
+@pytest.mark.parametrize(
+    ("kinds", "asked"),
+    [
+        ([], []),
+        (["person", "dog"], []),
+        (["person", "Person"], ["violence_detector"]),
+        (["personal computer"] * 2, []),
+    ],
+)
+def test_a_picture_as_a_whole_has_models_of_its_own(kinds: list[str], asked: list[str]) -> None:
+    assert models_of_picture(kinds) == [*asked, "weather_classifier", "scene_text"]
 
 
 def test_a_plate_that_was_found_is_read() -> None:
     assert dict(FOLLOW_UPS) == {"license_plate_detector": "plate_ocr"}
 
 
-#: Models that there are and that no detection is given to yet.
-NOT_YET_SELECTED = {"vehicle_damage"}
-
-
 def test_every_model_is_selected_for_the_classes_that_its_spec_names() -> None:
     for model in MODELS:
-        if model.SPEC.name in NOT_YET_SELECTED:
-            assert not any(model.SPEC.name in models_beside(kind) for kind in DOCUMENTED)
-            continue
         for kind in set(model.SPEC.triggers) - {FACE, SUSPICIOUS}:
             assert model.SPEC.name in get_models_for_detection_type(kind) + models_beside(kind)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from hearthwatch.errors import UnknownDetectionType
@@ -31,10 +31,12 @@ _DOCUMENTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _BESIDE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "person": ("face_detector",),
-        # A bicycle has no plate.
-        **dict.fromkeys(("car", "truck", "bus", "motorcycle"), ("license_plate_detector",)),
+        # A bicycle has no plate, and no network knows its damages.
+        **dict.fromkeys(("car", "truck", "bus", "motorcycle"), ("license_plate_detector", "vehicle_damage")),
     }
 )
+#: Those of them that look at a picture as a whole, and how many people must be in it.
+_OF_PICTURES: Mapping[str, int] = MappingProxyType({"violence_detector": 2, "weather_classifier": 0, "scene_text": 0})
 #: A model whose findings are another model's boxes.
 FOLLOW_UPS: Mapping[str, str] = MappingProxyType({"license_plate_detector": "plate_ocr"})
 
@@ -78,3 +80,13 @@ def class_of(detection_type: str) -> str:
 def models_beside(detection_type: str) -> list[str]:
     """The pipeline's own models for a detection class, which the documented lists do not have."""
     return list(_BESIDE.get(detection_type.lower(), ()))
+
+
+def models_of_picture(detection_types: Iterable[str]) -> list[str]:
+    """The pipeline's own models for a picture as a whole.
+
+    Args:
+        detection_types: of everything that was detected in it. Violence needs two people.
+    """
+    people = sum(kind.lower() == "person" for kind in detection_types)
+    return [model for model, least in _OF_PICTURES.items() if people >= least]

@@ -63,6 +63,8 @@ class Adapter(ABC, Generic[R]):
     """
 
     SPEC: ClassVar[Spec]
+    #: Type of what it finds for one box, or in a picture as a whole where that is all it is asked.
+    FINDING: ClassVar[type[Any]]
     #: Describes `to_wire` of its results for OpenAPI; what serving adds to every answer is not in it.
     RESPONSE: ClassVar[type[BaseModel]]
     #: Whether `to_wire` takes long enough to be kept off an event loop.

@@ -8,20 +8,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hearthwatch.enrichment.collected import PictureEnrichment
+from hearthwatch.enrichment.collected import Key, PictureEnrichment
 from hearthwatch.enrichment.frames import blamed
 from hearthwatch.enrichment.pace import Pace
-from hearthwatch.enrichment.plan import DEMOGRAPHICS, Wanted
+from hearthwatch.enrichment.plan import DEMOGRAPHICS, Wanted, keys_of
 from hearthwatch.enrichment.runner import ModelCall, Outcome, Runner
-from hearthwatch.errors import InferenceFailed
+from hearthwatch.errors import DeadlineExceeded, InferenceFailed
+from hearthwatch.models import MODELS
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.picture import Picture
 
 NOT_IN_THIS_VERSION = "not part of this version"
+#: For a runner that keeps the deadline: its own answer, which may say more, comes a moment after it.
+GRACE_S = 0.25
+#: What each model's findings are: whoever answers otherwise has failed, and nobody reads on.
+_FINDINGS: Mapping[str, type[Any]] = {model.SPEC.name: model.FINDING for model in MODELS}
 #: Nothing is said of it where it is not offered: who switches it off does not want to read of it.
 _UNSPOKEN = frozenset({DEMOGRAPHICS})
-#: By detection.
-Found = Mapping[str, Any]
+#: By detection; under None what was found in the picture as a whole.
+Found = Mapping[Any, Any]
 #: What a model found, once it has answered; nothing of one that is not asked.
 FoundBy = Callable[[str], Awaitable[Found]]
 
@@ -46,7 +51,7 @@ class Asking:
     pace: Pace = field(default_factory=Pace)
     absent: str = NOT_IN_THIS_VERSION
 
-    def offers(self, model: str, keys: Sequence[str]) -> bool:
+    def offers(self, model: str, keys: Sequence[Key]) -> bool:
         """Whether a model can be asked; where it cannot, that is written down."""
         if self.runner.offers(model):
             return True
@@ -62,7 +67,7 @@ class Asking:
         left_ms = self._left_ms(self.deadline)
         late = self.pace.too_slow(questions, left_ms)
         if late:
-            self._leave_out({model: [subject.id for subject in wanted[model]] for model in late}, questions, left_ms)
+            self._leave_out({model: keys_of(wanted[model]) for model in late}, questions, left_ms)
         return {model: subjects for model, subjects in wanted.items() if model not in late}
 
     async def ask(
@@ -108,26 +113,39 @@ class Asking:
                 return {}
         return await self.ask(model, boxes, frames=frames, options=options)
 
+    async def ask_whole(self, model: str) -> Found:
+        """One model about the picture as a whole; what it found is under None."""
+        outcomes = await self.answers(ModelCall(model, self.picture, deadline=self.deadline))
+        return self.file(model, {None: outcomes[0]})
+
     async def answers(self, call: ModelCall) -> list[Outcome]:
-        """One outcome per box, also from a runner that breaks its promise."""
+        """One outcome per question, also from a runner that breaks its promise."""
         try:
-            outcomes = await self.runner.run(call)
+            async with asyncio.timeout(self._patience()):
+                outcomes = await self.runner.run(call)
+        except TimeoutError:
+            late = DeadlineExceeded(f"the deadline passed before {call.model} answered")
+            return [Outcome(call.model, error=late)] * call.questions
         except Exception as error:  # noqa: BLE001 - the other models' answers must not be lost with this one's
             failure = InferenceFailed(f"{call.model} could not be asked: {type(error).__name__}: {error}")
-            return [Outcome(call.model, error=failure)] * len(call.boxes)
-        if len(outcomes) != len(call.boxes):
-            miscounted = InferenceFailed(f"{call.model} gave {len(outcomes)} answers to {len(call.boxes)} questions")
-            return [Outcome(call.model, error=miscounted)] * len(call.boxes)
-        return outcomes
+            return [Outcome(call.model, error=failure)] * call.questions
+        if len(outcomes) != call.questions:
+            miscounted = InferenceFailed(f"{call.model} gave {len(outcomes)} answers to {call.questions} questions")
+            return [Outcome(call.model, error=miscounted)] * call.questions
+        return [_understood(call.model, outcome) for outcome in outcomes]
 
-    def file(self, model: str, outcomes: Mapping[str, Outcome]) -> Found:
+    def file(self, model: str, outcomes: Mapping[Any, Outcome]) -> Found:
         """Write down what a model said, and how long it took."""
         found = self.enrichment.file(model, outcomes)
         if model in self.enrichment.timings:
             self.pace.note(model, len(outcomes), self.enrichment.timings[model].inference_time_ms)
         return found
 
-    def _leave_out(self, late: Mapping[str, Sequence[str]], questions: Mapping[str, int], left_ms: float) -> None:
+    def _patience(self) -> float | None:
+        """Seconds until a runner that does not keep the deadline itself is left alone."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic()) + GRACE_S
+
+    def _leave_out(self, late: Mapping[str, Sequence[Key]], questions: Mapping[str, int], left_ms: float) -> None:
         needed = self.pace.expected_ms(questions)
         reason = f"no time: {max(left_ms, 0.0):.0f} ms were left, and {needed:.0f} ms were expected to be needed"
         for model, keys in late.items():
@@ -137,3 +155,12 @@ class Asking:
     @staticmethod
     def _left_ms(deadline: float) -> float:
         return (deadline - time.monotonic()) * 1000
+
+
+def _understood(model: str, outcome: Outcome) -> Outcome:
+    """The outcome, or a failure where what was found is nothing that this model finds."""
+    expected = _FINDINGS.get(model)
+    if outcome.result is None or expected is None or isinstance(outcome.result, expected):
+        return outcome
+    said = f"{model} answered with a {type(outcome.result).__name__}; a {expected.__name__} was expected"
+    return Outcome(model, error=InferenceFailed(said), timings=outcome.timings)

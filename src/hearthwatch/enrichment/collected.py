@@ -14,6 +14,8 @@ from hearthwatch.errors import HearthwatchError, ImageError, WeightsMissing
 
 #: Who failed when it was no model: the picture or the detection itself could not be used.
 PIPELINE = "pipeline"
+#: A detection's id, or None for the picture as a whole.
+Key = str | None
 
 
 @dataclass(slots=True)
@@ -40,10 +42,11 @@ class DetectionEnrichment:
 
 @dataclass(slots=True)
 class PictureEnrichment:
-    """What is known about one picture's detections.
+    """What is known about one picture and its detections.
 
     Attributes:
         detections: by detection id.
+        whole: what is known about the picture as a whole.
         succeeded: models that answered for all that they were asked about, in order of name.
         failed: the first error of each model that failed.
         late: models that were left out because there was no time for them.
@@ -52,6 +55,7 @@ class PictureEnrichment:
     """
 
     detections: dict[str, DetectionEnrichment] = field(default_factory=dict)
+    whole: DetectionEnrichment = field(default_factory=DetectionEnrichment)
     succeeded: list[str] = field(default_factory=list)
     failed: dict[str, HearthwatchError] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
@@ -65,29 +69,33 @@ class PictureEnrichment:
 
     @property
     def infer_ms(self) -> dict[str, float]:
-        """The part of it inside the engines, by model."""
-        return {model: timings.infer_ms for model, timings in self.timings.items()}
+        """The part of it inside the engines, by model; nothing of who has no network."""
+        return {model: timings.infer_ms for model, timings in self.timings.items() if model in self.weights}
 
-    def skip(self, model: str, keys: Sequence[str], reason: str) -> None:
+    def about(self, key: Key) -> DetectionEnrichment:
+        """What is known about one detection, or about the whole picture."""
+        return self.whole if key is None else self.detections[key]
+
+    def skip(self, model: str, keys: Sequence[Key], reason: str) -> None:
         """Write down that a model was not asked about these detections."""
         for key in keys:
-            self.detections[key].skipped[model] = reason
+            self.about(key).skipped[model] = reason
 
-    def fail(self, model: str, keys: Sequence[str], error: HearthwatchError) -> None:
+    def fail(self, model: str, keys: Sequence[Key], error: HearthwatchError) -> None:
         """Write down that a model failed for these detections."""
         for key in keys:
-            self.detections[key].errors[model] = error
+            self.about(key).errors[model] = error
             self.failed.setdefault(model, error)
 
-    def file(self, model: str, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+    def file(self, model: str, outcomes: Mapping[Key, Outcome]) -> dict[Key, Any]:
         """Put each outcome under its detection.
 
         Returns:
             What was found, by detection.
         """
-        found: dict[str, Any] = {}
+        found: dict[Key, Any] = {}
         for key, outcome in outcomes.items():
-            detection = self.detections[key]
+            detection = self.about(key)
             if isinstance(outcome.error, WeightsMissing) and not outcome.error.named:
                 # Nobody installed it: an absent enrichment, not a failure of this picture. A wrong path is a failure.
                 detection.skipped[model] = "no sample weights exist" if outcome.error.sample else "no weights installed"
@@ -101,6 +109,13 @@ class PictureEnrichment:
                 detection.results[model] = found[key] = outcome.result
         self._account(model, list(outcomes.values()))
         return found
+
+    def add_whole(self, told: PictureEnrichment) -> None:
+        """Add what others found out about the picture as a whole."""
+        self.whole.results |= told.whole.results
+        self.whole.errors |= told.whole.errors
+        self.failed |= told.failed
+        self.timings |= told.timings
 
     def close(self) -> None:
         """Every model has answered: say which of them for all that they were asked about."""

@@ -16,7 +16,7 @@ from hearthwatch.enrichment.collected import DetectionEnrichment, PictureEnrichm
 from hearthwatch.enrichment.demographics import tell_demographics
 from hearthwatch.enrichment.frames import SEVERAL, Frame
 from hearthwatch.enrichment.pace import Pace
-from hearthwatch.enrichment.plan import ACTION, DEMOGRAPHICS, Subject, Wanted, persons, plan
+from hearthwatch.enrichment.plan import ACTION, DEMOGRAPHICS, Subject, Wanted, keys_of, persons, plan
 from hearthwatch.enrichment.runner import Runner
 from hearthwatch.selection import FOLLOW_UPS
 from hearthwatch.vision.picture import Picture
@@ -32,6 +32,7 @@ async def enrich_picture(
     deadline: float | None = None,
     pace: Pace | None = None,
     beside: bool = True,
+    whole: bool = True,
     absent: str = NOT_IN_THIS_VERSION,
 ) -> PictureEnrichment:
     """Run every model that these detections deserve on one picture.
@@ -47,13 +48,14 @@ async def enrich_picture(
         labels: actions to choose from; none: the documented ones.
         deadline: seconds of `time.monotonic`; None waits.
         pace: what models take, kept from one call to the next; None knows nothing, so that nothing is left out.
-        beside: ask the pipeline's own models (faces, plates) as well.
+        beside: ask the pipeline's own models (faces, plates, weather …) as well.
+        whole: the picture is all that a camera saw, so that its own models are asked about it as a whole.
         absent: the reason that is given for a model that the runner does not offer.
     """
     enrichment = PictureEnrichment({subject.id: DetectionEnrichment() for subject in subjects})
     pace = Pace() if pace is None else pace
     asking = Asking(runner, picture, enrichment, deadline, pace, absent)
-    wanted = plan(subjects, several_frames=len(frames) >= SEVERAL, beside=beside)
+    wanted = plan(subjects, several_frames=len(frames) >= SEVERAL, beside=beside, whole=whole)
     started = time.perf_counter()
     await _ask_all(asking, asking.in_time(_offered(asking, wanted)), persons(subjects), frames, labels)
     pace.note_together(list(enrichment.timings.values()), (time.perf_counter() - started) * 1000)
@@ -63,7 +65,7 @@ async def enrich_picture(
 
 def _offered(asking: Asking, wanted: Wanted) -> Wanted:
     """What can be asked; the rest is written down as skipped."""
-    return {model: about for model, about in wanted.items() if asking.offers(model, [subject.id for subject in about])}
+    return {model: about for model, about in wanted.items() if asking.offers(model, keys_of(about))}
 
 
 async def _ask_all(
@@ -88,6 +90,8 @@ async def _ask_all(
 
 async def _ask_and_follow_up(asking: Asking, model: str, about: Sequence[Subject]) -> Found:
     """One model for all its detections, then the model that looks at what it found."""
+    if not about:
+        return await asking.ask_whole(model)
     found = await asking.ask(model, {subject.id: subject.bbox for subject in about})
     follow_up = FOLLOW_UPS.get(model)
     if follow_up is not None and found and asking.offers(follow_up, list(found)):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from hearthwatch.enrichment.collected import Key
 from hearthwatch.enrichment.pace import by_value
-from hearthwatch.selection import get_models_for_detection_type, models_beside
+from hearthwatch.selection import get_models_for_detection_type, models_beside, models_of_picture
 from hearthwatch.vision.boxes import Box
 
 #: A detection whose score is above it is suspicious (DESIGN.md).
@@ -31,18 +32,22 @@ class Subject(Protocol):
     def suspicious_score(self) -> float: ...
 
 
+#: By model; no subject: the picture as a whole.
 Wanted = dict[str, list[Subject]]
 
 
-def plan(subjects: Sequence[Subject], *, several_frames: bool, beside: bool) -> Wanted:
+def plan(subjects: Sequence[Subject], *, several_frames: bool, beside: bool, whole: bool = True) -> Wanted:
     """Each model with the detections that deserve it by what is known beforehand, the most valuable model first.
 
     Args:
         subjects: the detections.
         several_frames: there are frames for the action model.
-        beside: ask the pipeline's own models (faces, plates) as well.
+        beside: ask the pipeline's own models (faces, plates, weather …) as well.
+        whole: the picture is all that a camera saw.
     """
     wanted: Wanted = {}
+    if beside and whole:
+        wanted |= {model: [] for model in models_of_picture(subject.class_name for subject in subjects)}
     for subject in subjects:
         models = get_models_for_detection_type(subject.class_name, is_suspicious(subject), several_frames)
         models += models_beside(subject.class_name) if beside else []
@@ -50,6 +55,11 @@ def plan(subjects: Sequence[Subject], *, several_frames: bool, beside: bool) -> 
         for model in models:
             wanted.setdefault(model, []).append(subject)
     return {model: wanted[model] for model in by_value(list(wanted))}
+
+
+def keys_of(about: Iterable[Subject]) -> list[Key]:
+    """Where the answers about these are filed; about none, under the picture as a whole."""
+    return [subject.id for subject in about] or [None]
 
 
 def is_person(subject: Subject) -> bool:

@@ -170,6 +170,7 @@ class ActionAdapter(FramesAdapter[ActionResult]):
     """The video tower: graphs and arithmetic only."""
 
     SPEC = SPEC
+    FINDING = ActionResult
     RESPONSE = ActionAnswer
     LABELS = tuple(action.name for action in ACTIONS)
 

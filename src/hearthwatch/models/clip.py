@@ -153,6 +153,7 @@ class CLIPAdapter(ImageNetwork[CLIPResult]):
     """The vision tower: graphs and arithmetic only."""
 
     SPEC = SPEC
+    FINDING = CLIPResult
     RESPONSE = CLIPAnswer
 
     def __init__(self, description: Description) -> None:

@@ -94,6 +94,7 @@ class CLIPTextAdapter(TextAdapter[TextEmbedding]):
     """The text tower: graphs and arithmetic only."""
 
     SPEC = SPEC
+    FINDING = TextEmbedding
     RESPONSE = TextAnswer
     #: Whether embeddings are brought to length 1.
     UNIT: ClassVar[bool] = True

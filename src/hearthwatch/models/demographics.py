@@ -164,6 +164,7 @@ class DemographicsAdapter(ImageNetwork[DemographicsResult]):
     """Any network that tells ages, genders or both from a face."""
 
     SPEC = SPEC
+    FINDING = DemographicsResult
     RESPONSE = DemographicsAnswer
 
     def __init__(self, description: Description) -> None:

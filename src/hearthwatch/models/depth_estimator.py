@@ -327,6 +327,7 @@ class DepthAdapter(ImageNetwork[DepthResult]):
     """Any network of one depth map per picture."""
 
     SPEC = SPEC
+    FINDING = DepthResult
     RESPONSE = DepthAnswer
     HEAVY_WIRE = True
     #: Of `/object-distance`.

@@ -140,6 +140,7 @@ class FaceAdapter(ImageNetwork[Faces]):
     """YuNet: graphs and arithmetic only."""
 
     SPEC = SPEC
+    FINDING = FaceResult
     RESPONSE = FacesAnswer
 
     def __init__(self, description: Description) -> None:

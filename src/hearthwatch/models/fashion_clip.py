@@ -91,6 +91,7 @@ class ClothingAdapter(PromptedNetwork[ClothingClassificationResult]):
     """The vision tower of any CLIP, and what its embeddings say beside those of the prompts."""
 
     SPEC = SPEC
+    FINDING = ClothingClassificationResult
     RESPONSE = ClothingAnswer
     PROMPTS = Prompts(
         FashionTextAdapter, tuple(chain.from_iterable(ENHANCED_CLOTHING_PROMPTS.values())), SURVEILLANCE_TEMPLATES

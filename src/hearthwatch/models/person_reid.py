@@ -111,6 +111,7 @@ class ReIDAdapter(ImageNetwork[ReIDResult]):
     """OSNet: graphs and arithmetic only."""
 
     SPEC = SPEC
+    FINDING = ReIDResult
     RESPONSE = ReIDAnswer
 
     def __init__(self, description: Description) -> None:

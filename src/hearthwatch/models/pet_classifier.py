@@ -122,6 +122,7 @@ class PetAdapter(ImageNetwork[PetClassificationResult]):
     """Any image classifier that knows cats and dogs."""
 
     SPEC = SPEC
+    FINDING = PetClassificationResult
     RESPONSE = PetAnswer
 
     def __init__(self, description: Description) -> None:

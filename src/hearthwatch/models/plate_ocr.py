@@ -127,6 +127,7 @@ class PlateOCRAdapter(PictureAdapter[LicensePlateResult | None]):
     """Lines of text to a plate's text. None where nothing could be read."""
 
     SPEC = SPEC
+    FINDING = LicensePlateResult
     RESPONSE = PlateAnswer
 
     def predict(self, images: Sequence[Image], run: Run) -> list[LicensePlateResult | None]:

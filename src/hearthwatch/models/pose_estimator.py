@@ -237,6 +237,7 @@ class PoseAdapter(ImageNetwork[Poses]):
     """YOLO pose heads: graphs and arithmetic only."""
 
     SPEC = SPEC
+    FINDING = PoseResult
     RESPONSE = PosesAnswer
 
     @classmethod
@@ -296,6 +297,7 @@ class TopDownPoseAdapter(ImageNetwork[Poses]):
     """ViTPose: one map per joint of the person in a box."""
 
     SPEC = SPEC
+    FINDING = PoseResult
     RESPONSE = PosesAnswer
 
     def __init__(self, description: Description) -> None:

@@ -133,6 +133,7 @@ class SceneTextAdapter(PictureAdapter[SceneText]):
     """Lines of text to what stays of them; no text is an answer too."""
 
     SPEC = SPEC
+    FINDING = SceneText
     RESPONSE = SceneTextAnswer
 
     def predict(self, images: Sequence[Image], run: Run) -> list[SceneText]:

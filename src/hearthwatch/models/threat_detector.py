@@ -230,6 +230,7 @@ class ThreatAdapter(YoloDecoder[ThreatResult]):
     """Weapons of a picture; each belongs to the person that it is inside of or nearest to."""
 
     SPEC = SPEC
+    FINDING = ThreatResult
     RESPONSE = ThreatsAnswer
     LOWEST = TRACE_CONFIDENCE
 

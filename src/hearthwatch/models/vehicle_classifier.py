@@ -187,6 +187,7 @@ class VehicleAdapter(ImageNetwork[VehicleClassificationResult]):
     """Any image classifier that tells kinds of vehicles apart."""
 
     SPEC = SPEC
+    FINDING = VehicleClassificationResult
     RESPONSE = VehicleAnswer
 
     def __init__(self, description: Description) -> None:

@@ -191,6 +191,7 @@ class VehicleDamageAdapter(ImageNetwork[VehicleDamageResult]):
     """YOLO segmentation heads on crops of vehicles: graphs and arithmetic only."""
 
     SPEC = SPEC
+    FINDING = VehicleDamageResult
     RESPONSE = DamagesAnswer
 
     def __init__(self, description: Description) -> None:

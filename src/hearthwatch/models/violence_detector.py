@@ -129,6 +129,7 @@ class ViolenceAdapter(ImageNetwork[ViolenceDetectionResult]):
     """Any image classifier that tells violence from none."""
 
     SPEC = SPEC
+    FINDING = ViolenceDetectionResult
     RESPONSE = ViolenceAnswer
 
     def __init__(self, description: Description) -> None:

@@ -114,6 +114,7 @@ class WeatherAdapter(ImageNetwork[WeatherResult]):
     """Any image classifier that tells kinds of weather apart."""
 
     SPEC = SPEC
+    FINDING = WeatherResult
     RESPONSE = WeatherAnswer
 
     def __init__(self, description: Description) -> None:

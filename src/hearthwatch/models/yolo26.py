@@ -163,6 +163,7 @@ class YoloDecoder(ImageNetwork[R]):
 class YoloNetwork(YoloDecoder[Detections]):
     """A detector whose answer is its boxes; models derive from it by their spec."""
 
+    FINDING: ClassVar[type[Any]] = Detection
     RESPONSE = DetectionsAnswer
 
     def postprocess(self, outputs: Tensors, images: Sequence[Image]) -> list[Detections]:
@@ -174,6 +175,7 @@ class DetectorAdapter(YoloNetwork):
     """The detector that everything starts with."""
 
     SPEC = SPEC
+    FINDING = Detections  # it is asked about whole pictures alone
 
     @classmethod
     def for_one_box(cls, found: Detections | None) -> Detections:
