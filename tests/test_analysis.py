@@ -21,6 +21,11 @@ PORCH = Box(20, 10, 60, 110)
 #: What the models of this version do not do here.
 LATER = frozenset({"threat_detector", "fashion_clip", "depth_estimator", "vehicle_classifier", "pet_classifier"})
 
+#: Who looks where somebody is, and at the picture as a whole.
+MODELS_OF_A_PERSON = {
+    DETECTOR, "demographics", "face_detector", "person_reid", "pose_estimator", "scene_text", "weather_classifier",
+}  # fmt: skip
+
 
 def seeing(*found: Detection, **behaviour: Any) -> FakeRunner:
     """A runner whose detector sees these."""
@@ -46,16 +51,14 @@ def test_a_picture_becomes_an_event_with_everything_in_it() -> None:
     assert event.errors == []
     assert event.risk.risk_score == 35
     assert event.scene.subjects("person") == ["person-1"]
-    assert event.weights == dict.fromkeys(
-        ("demographics", "face_detector", "person_reid", "pose_estimator", DETECTOR), "real"
-    )
+    assert event.weights == dict.fromkeys(MODELS_OF_A_PERSON, "real")
 
 
 def test_times_are_told_for_decoding_each_model_and_the_whole() -> None:
     event = analyze(seeing(Detection("person", 0.9, PORCH)))
-    models = {DETECTOR, "demographics", "face_detector", "person_reid", "pose_estimator"}
-    assert set(event.timings_ms) == {"decode", *models, "total"}
-    assert set(event.infer_ms) == models
+    looks = {"image_quality", "scene_change"}
+    assert set(event.timings_ms) == {"decode", *MODELS_OF_A_PERSON, *looks, "total"}
+    assert set(event.infer_ms) == MODELS_OF_A_PERSON
     assert event.timings_ms["decode"] == event.picture.decode_ms > 0
     assert event.timings_ms["total"] > event.timings_ms["decode"]
 
@@ -65,9 +68,11 @@ def test_the_picture_is_decoded_once() -> None:
     assert event.picture.decodes == 1
 
 
-def test_an_empty_picture_is_skipped_and_low() -> None:
+def test_an_empty_picture_is_looked_at_as_a_whole_and_low() -> None:
     event = analyze(seeing())
-    assert (event.status, event.risk.risk_score, event.detections) == (EnrichmentStatus.SKIPPED, 0, [])
+    assert (event.status, event.risk.risk_score, event.detections) == (EnrichmentStatus.FULL, 0, [])
+    assert event.enrichment.data is not None
+    assert event.enrichment.data.image_quality is not None
 
 
 @pytest.mark.parametrize(("confidence", "counts"), [(0.49, False), (0.5, True), (0.9, True)])

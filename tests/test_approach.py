@@ -25,7 +25,7 @@ from hearthwatch.pipeline.approach import (
     Approach,
     Approaches,
 )
-from hearthwatch.pipeline.results import DetectionInput
+from hearthwatch.pipeline.detection import DetectionInput
 from hearthwatch.vision.boxes import Box
 from scene import detection
 

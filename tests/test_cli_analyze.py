@@ -82,7 +82,7 @@ def test_on_a_fresh_machine_sample_weights_answer_and_every_output_says_so(
         assert "no sample weights exist" in text
     event = orjson.loads((tmp_path / "report.json").read_bytes())["events"][0]
     assert event["weights"]["yolo26"] == "sample"
-    assert set(event["weights"]) <= {"yolo26", "person_reid", "plate_ocr"}
+    assert set(event["weights"]) <= {"yolo26", "person_reid", "plate_ocr", "scene_text"}
     code, out, err = run(BUNDLED, "--json", cache=cache, **fresh)
     assert code == 0
     assert orjson.loads(out)["events"][0]["weights"]["yolo26"] == "sample"
@@ -102,7 +102,7 @@ def test_given_detections_need_no_detector_and_absent_models_are_said_to_be_abse
     code, out, _ = run(BUNDLED, "--detections", boxes, "--json", "--at", "2026-11-20T23:00", cache=cache, **MISSING)
     assert code == 0
     event = orjson.loads(out)["events"][0]
-    assert event["status"] == "skipped"
+    assert event["status"] == "full"  # whoever looks at the whole picture needs no weights
     assert event["detections"][0]["enrichment"]["skipped"]["pose_estimator"] == "no weights installed"
     assert event["risk"]["risk_score"] == 20 + 15 + 10  # a person, at night, for a minute and a half
     assert event["risk"]["source"] == "rules"
@@ -132,7 +132,7 @@ def test_a_wrong_path_of_one_model_is_an_error_and_not_an_absence(cache: Path, t
     code, out, _ = run(BUNDLED, "--detections", boxes, "--json", cache=cache, **wrong, **MISSING)
     assert code == 0
     event = orjson.loads(out)["events"][0]
-    assert event["status"] == "failed"
+    assert event["status"] == "partial"
     assert "POSE_MODEL_PATH = /nonexistent/pose.onnx" in " ".join(event["errors"])
     assert "pose_estimator" not in event["detections"][0]["enrichment"]["skipped"]
 

@@ -18,7 +18,8 @@ from hearthwatch.models.actions import action_of
 from hearthwatch.pipeline.conflict import APPLICATION, DETECTOR, SURE, Conflict, Statement
 from hearthwatch.pipeline.conflict_rules import IMPOSSIBLE, MIN_POSTURE_PX, RULES
 from hearthwatch.pipeline.conflicts import resolve
-from hearthwatch.pipeline.results import DetectionInput, EnrichmentResult
+from hearthwatch.pipeline.detection import DetectionInput
+from hearthwatch.pipeline.results import EnrichmentResult
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.posture import POSTURES
 from scene import detection

@@ -22,7 +22,8 @@ from hearthwatch.models import (
 )
 from hearthwatch.models.clothing import judge, matches
 from hearthwatch.pipeline import DepthAnalysisResult, EnrichmentError, EnrichmentResult
-from hearthwatch.prompt.facts import Fact, Importance, Scene, collect_facts, kind_of
+from hearthwatch.prompt.fact import Fact, Importance, Scene
+from hearthwatch.prompt.facts import collect_facts, kind_of
 from hearthwatch.risk import assess
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
 from hearthwatch.vision.ages import AgeGroup

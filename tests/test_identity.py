@@ -15,8 +15,9 @@ from galleries import CLIP, NOON, NUMBERS, OSNET, axis, like, make, member
 from hearthwatch.errors import InputError
 from hearthwatch.gallery import Embedding, Gallery, HouseholdMember, How, MemoryGallery
 from hearthwatch.models import CLIPResult, LicensePlateResult, ReIDResult
+from hearthwatch.pipeline.detection import DetectionInput
 from hearthwatch.pipeline.identity import CLEAR_MARGIN, GALLERY, Identities, identify
-from hearthwatch.pipeline.results import DetectionInput, EnrichmentResult
+from hearthwatch.pipeline.results import EnrichmentResult
 from hearthwatch.vision.image import Float
 from scene import INSIDE, detection
 

@@ -30,7 +30,7 @@ from hearthwatch.pipeline import (
     EnrichmentStatus,
     EnrichmentTrackingResult,
 )
-from hearthwatch.selection import get_models_for_detection_type, models_beside
+from hearthwatch.selection import get_models_for_detection_type, models_beside, models_of_picture
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.image import Image
 from hearthwatch.vision.picture import Picture
@@ -42,9 +42,11 @@ SELECTED = {
     for kind in ("person", "car", "cat", "bird")
     for name in get_models_for_detection_type(kind) + models_beside(kind)
 }
+#: Those that look at a picture as a whole.
+OF_PICTURES = frozenset(models_of_picture(["person", "person"]))
 NAMES = [model.SPEC.name for model in MODELS]
 #: A version that has the models of this one.
-HERE = FakeRunner(lacks=frozenset(SELECTED - {model.SPEC.name for model in MODELS}))
+HERE = FakeRunner(lacks=frozenset((SELECTED | OF_PICTURES) - {model.SPEC.name for model in MODELS}))
 
 
 def here(**behaviour: Any) -> FakeRunner:
@@ -55,7 +57,7 @@ def track(
     runner: FakeRunner, detections: Any, images: Mapping[str | None, Any] | None = None
 ) -> EnrichmentTrackingResult:
     files: dict[str | None, Any] = {None: picture()} if images is None else dict(images)
-    return asyncio.run(EnrichmentPipeline(runner).enrich_batch_with_tracking(detections, files))
+    return asyncio.run(EnrichmentPipeline(runner, looks=()).enrich_batch_with_tracking(detections, files))
 
 
 def data_of(tracked: EnrichmentTrackingResult) -> EnrichmentResult:
@@ -75,7 +77,7 @@ def accounted(result: EnrichmentResult) -> set[str | None]:
         result.pose_results, result.threat_results, result.pet_classifications, distances(result),
         result.reid_embeddings, result.face_by_detection, result.plate_by_detection, result.vehicle_classifications,
         result.clothing_classifications,
-        result.demographics_results,
+        result.demographics_results, result.vehicle_damage,
     ]  # fmt: skip
     return {*failed, *chain.from_iterable(found), *result.skipped, *result.nothing}
 
@@ -135,6 +137,7 @@ def findings(result: EnrichmentResult) -> int:
             result.face_by_detection,
             result.plate_by_detection,
             result.demographics_results,
+            result.vehicle_damage,
         )
     )
 
@@ -163,7 +166,8 @@ def test_full_when_every_model_that_was_asked_answered() -> None:
     assert tracked.status is EnrichmentStatus.FULL
     assert tracked.successful_models == [
         "demographics", "depth_estimator", "face_detector", "fashion_clip", "license_plate_detector", "person_reid",
-        "plate_ocr", "pose_estimator", "threat_detector", "vehicle_classifier",
+        "plate_ocr", "pose_estimator", "scene_text", "threat_detector", "vehicle_classifier", "vehicle_damage",
+        "weather_classifier",
     ]  # fmt: skip
     assert (tracked.failed_models, tracked.errors, tracked.success_rate) == ([], {}, 1.0)
     assert tracked.has_data
@@ -175,11 +179,12 @@ def test_partial_when_some_answered_and_some_failed() -> None:
     assert tracked.status is EnrichmentStatus.PARTIAL
     assert tracked.is_partial
     assert tracked.successful_models == [
-        "demographics", "depth_estimator", "face_detector", "fashion_clip", "person_reid", "threat_detector",
+        "demographics", "depth_estimator", "face_detector", "fashion_clip", "person_reid", "scene_text",
+        "threat_detector", "weather_classifier",
     ]  # fmt: skip
     assert tracked.failed_models == ["pose_estimator"]
     assert tracked.errors == {"pose_estimator": "it broke"}
-    assert tracked.success_rate == pytest.approx(6 / 7)
+    assert tracked.success_rate == pytest.approx(8 / 9)
     result = data_of(tracked)
     assert result.errors == ["pose_estimator: it broke"]
     assert result.structured_errors == [EnrichmentError("pose_estimator", "p", "internal", "it broke")]
@@ -193,7 +198,7 @@ def test_failed_when_all_failed() -> None:
 
 
 def test_failed_when_nothing_but_lost_detections_came() -> None:
-    tracked = track(here(), [detection("p", box=Box(500, 500, 600, 600))])
+    tracked = track(FakeRunner(lacks=HERE.lacks | OF_PICTURES), [detection("p", box=Box(500, 500, 600, 600))])
     assert tracked.status is EnrichmentStatus.FAILED
     assert tracked.success_rate == 1.0  # no model was asked
 
@@ -206,7 +211,7 @@ def test_partial_when_one_detection_is_lost_and_the_others_are_not() -> None:
 
 @pytest.mark.parametrize("detections", [[], [detection("x", "bench")]], ids=["none", "a bench"])
 def test_skipped_when_nobody_was_asked(detections: list[DetectionInput]) -> None:
-    tracked = track(here(), detections)
+    tracked = track(FakeRunner(lacks=HERE.lacks | OF_PICTURES), detections)
     assert tracked.status is EnrichmentStatus.SKIPPED
     assert tracked.success_rate == 1.0
 
@@ -227,7 +232,7 @@ def test_a_model_that_failed_on_one_picture_only_has_failed_and_its_answers_are_
             return [type(o)(o.model, error=InferenceFailed("it broke")) for o in outcomes] if bad else outcomes
 
     first, second = picture(), picture()
-    runner = OneBadPicture(lacks=frozenset(SELECTED - {"pose_estimator"}))
+    runner = OneBadPicture(lacks=frozenset(SELECTED | OF_PICTURES) - {"pose_estimator"})
     tracked = track(runner, [detection("a"), detection("b")], {"a": first, "b": second})
     assert tracked.failed_models == ["pose_estimator"]
     assert tracked.successful_models == []
@@ -263,7 +268,8 @@ def test_a_picture_is_decoded_exactly_once_whatever_the_number_of_detections(cou
 
 def test_a_picture_that_nobody_looks_at_is_not_decoded() -> None:
     frame = picture()
-    track(here(), [detection("x", "bench"), detection("b", "sofa")], {None: frame})
+    runner = FakeRunner(lacks=HERE.lacks | OF_PICTURES)
+    track(runner, [detection("x", "bench"), detection("b", "sofa")], {None: frame})
     assert frame.decodes == 0
 
 
@@ -432,7 +438,7 @@ def test_every_detection_is_accounted_for(
         fails=dict.fromkeys(broken, InferenceFailed("it broke")),
     )
     result = data_of(track(runner, detections, files))
-    assert accounted(result) == {d.id for d in detections}
+    assert accounted(result) - {None} == {d.id for d in detections}
 
 
 def test_what_was_looked_for_in_vain_is_told() -> None:

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from hearthwatch.models import LicensePlateResult
 from hearthwatch.models.plate_ocr import normalise_plate
+from hearthwatch.pipeline.approach import FORGET_S, MAX_TRACKS
+from hearthwatch.pipeline.detection import DetectionInput
 from hearthwatch.pipeline.plate_alignment import MAX_CHARACTERS, distance, is_near, places
-from hearthwatch.pipeline.plates import MAX_READINGS, UNDECIDED, PlateVote, vote, votes_by_track
-from hearthwatch.pipeline.results import EnrichmentResult
+from hearthwatch.pipeline.plate_memory import PlateMemory
+from hearthwatch.pipeline.plates import MAX_READINGS, UNDECIDED, PlateVote, vote
 from hearthwatch.vision.boxes import Box
 from scene import detection
 
@@ -110,17 +112,42 @@ def test_characters_are_not_told_where_a_reader_gave_none() -> None:
     assert voted(reading("AB12"), each("AB12", 0.9)).character_confidence is None
 
 
-def test_tracks_vote_for_themselves() -> None:
-    detections = [
-        detection(key, "car", camera=camera, track_id=track)
-        for key, camera, track in (("a", "x", "1"), ("b", "x", "1"), ("c", "y", "1"), ("d", "x", None), ("e", "x", "2"))
-    ]
-    result = EnrichmentResult()
-    for key, text in zip("abcd", ("AB12", "AB12", "CD34", "EF56"), strict=True):
-        result.plate_by_detection[key] = reading(text)
-    found = votes_by_track(detections, result)
-    assert {key: outcome.text for key, outcome in found.items()} == {("x", "1"): "AB12", ("y", "1"): "CD34"}
-    assert found["x", "1"].agreeing == 2
+def on_track(key: str, track: str | None = "1", camera: str | None = "x") -> DetectionInput:
+    return detection(key, "car", track_id=track, camera=camera)
+
+
+def test_readings_of_one_track_vote_together_across_batches() -> None:
+    memory = PlateMemory()
+    first = memory.voted([on_track("a"), on_track("b", camera="y")], {"a": reading("AB12"), "b": reading("CD34")})
+    assert {key: found.text for key, found in first.items()} == {"a": "AB12", "b": "CD34"}
+    second = memory.voted([on_track("c")], {"c": reading("AB12")})
+    assert (second["c"].text, second["c"].agreeing, second["c"].readings) == ("AB12", 2, 2)
+
+
+def test_a_detection_without_a_track_or_a_plate_has_no_vote() -> None:
+    memory = PlateMemory()
+    assert memory.voted([on_track("a", track=None), on_track("b")], {"a": reading("AB12")}) == {}
+    assert len(memory) == 0
+
+
+def test_a_track_is_forgotten_with_its_number() -> None:
+    now = [0.0]
+    memory = PlateMemory(lambda: now[0])
+    memory.voted([on_track("a")], {"a": reading("AB12")})
+    now[0] = FORGET_S + 1
+    assert memory.voted([on_track("b", track="2")], {"b": reading("CD34")})["b"].readings == 1
+    assert len(memory) == 1
+    assert memory.voted([on_track("c")], {"c": reading("EF56")})["c"].text == "EF56"
+
+
+def test_memory_of_plates_is_bounded() -> None:
+    memory = PlateMemory()
+    for number in range(MAX_TRACKS + 10):
+        memory.voted([on_track("a", track=str(number))], {"a": reading("AB12")})
+    assert len(memory) == MAX_TRACKS
+    for _ in range(2 * MAX_READINGS):
+        outcome = memory.voted([on_track("a", track="last")], {"a": reading("AB12")})["a"]
+    assert outcome.readings == MAX_READINGS
 
 
 # --------------------------------------------------------------------------------------------------------- alignment

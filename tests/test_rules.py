@@ -16,7 +16,8 @@ from hearthwatch.models import ENHANCED_CLOTHING_PROMPTS, PoseResult
 from hearthwatch.models.clothing import judge, matches
 from hearthwatch.models.threat_detector import SEVERITIES
 from hearthwatch.pipeline import DetectionInput, EnrichmentResult
-from hearthwatch.prompt.facts import Scene, collect_facts
+from hearthwatch.prompt.fact import Scene
+from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.prompt.weapons import weapons_of
 from hearthwatch.risk import Reason, RiskAssessment, assess, level_of
 from hearthwatch.risk.rules import VERSION, is_night

@@ -12,7 +12,8 @@ from hearthwatch.enrichment.runner import ModelCall, Outcome, Runner
 from hearthwatch.models.threat_detector import SEVERITIES
 from hearthwatch.models.yolo26 import DEFAULT_CLASSES, Detection
 from hearthwatch.pipeline import DetectionInput, EnrichmentPipeline, EnrichmentStatus, EnrichmentTrackingResult
-from hearthwatch.prompt.facts import Scene, collect_facts
+from hearthwatch.prompt.fact import Scene
+from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.risk import RiskAssessment, assess
 from hearthwatch.vision.picture import Picture
 

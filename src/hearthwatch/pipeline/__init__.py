@@ -1,10 +1,10 @@
 """Batches of detections become everything that is known about them."""
 
 from hearthwatch.enrichment import EnrichmentStatus
+from hearthwatch.pipeline.detection import DetectionInput
 from hearthwatch.pipeline.pipeline import EnrichmentPipeline
 from hearthwatch.pipeline.results import (
     DepthAnalysisResult,
-    DetectionInput,
     EnrichmentError,
     EnrichmentResult,
     EnrichmentTrackingResult,

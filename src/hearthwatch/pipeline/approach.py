@@ -22,7 +22,7 @@ from statistics import median
 from typing import Literal
 
 from hearthwatch.models import ObjectDistance
-from hearthwatch.pipeline.results import DetectionInput
+from hearthwatch.pipeline.detection import DetectionInput
 from hearthwatch.vision.boxes import Box
 
 Movement = Literal["approaching", "receding", "still"]

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hearthwatch.pipeline.results import DetectionInput, EnrichmentResult
+from hearthwatch.pipeline.detection import DetectionInput
+
+if TYPE_CHECKING:  # a result lists conflicts, and rules look at results
+    from hearthwatch.pipeline.results import EnrichmentResult
 
 #: Who is at least so sure is sure: where one frame confirms a weapon as well (`prompt.weapons`).
 SURE = 0.8

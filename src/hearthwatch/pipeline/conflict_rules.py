@@ -13,7 +13,7 @@ import numpy as np
 
 from hearthwatch.models import PoseResult
 from hearthwatch.pipeline.conflict import APPLICATION, DETECTOR, Conflict, Seen, Statement, ruled
-from hearthwatch.pipeline.results import DetectionInput
+from hearthwatch.pipeline.detection import DetectionInput
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
 from hearthwatch.vision.boxes import Box, coverage, iou
 from hearthwatch.vision.image import Float

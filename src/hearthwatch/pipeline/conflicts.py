@@ -10,7 +10,8 @@ from collections.abc import Hashable, Mapping, Sequence
 
 from hearthwatch.pipeline.conflict import Conflict, Seen
 from hearthwatch.pipeline.conflict_rules import RULES
-from hearthwatch.pipeline.results import DetectionInput, EnrichmentResult
+from hearthwatch.pipeline.detection import DetectionInput
+from hearthwatch.pipeline.results import EnrichmentResult
 
 
 def resolve(

@@ -14,7 +14,8 @@ from typing import Protocol
 from hearthwatch.errors import HearthwatchError
 from hearthwatch.gallery import Embedding, EntityMatch, Gallery, HouseholdMatch, How, Kind, Sighting, plate_text
 from hearthwatch.models import CLIPResult, LicensePlateResult, ReIDResult
-from hearthwatch.pipeline.results import DetectionInput, EnrichmentError
+from hearthwatch.pipeline.detection import DetectionInput
+from hearthwatch.pipeline.results import EnrichmentError
 from hearthwatch.selection import VEHICLE_CLASSES
 
 #: Who failed, in errors.

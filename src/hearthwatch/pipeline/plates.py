@@ -18,7 +18,6 @@ from typing import TypeVar
 
 from hearthwatch.models import LicensePlateResult
 from hearthwatch.pipeline.plate_alignment import MAX_CHARACTERS, distance, is_near, places
-from hearthwatch.pipeline.results import DetectionInput, EnrichmentResult
 
 K = TypeVar("K")
 
@@ -93,19 +92,6 @@ def vote(readings: Iterable[LicensePlateResult]) -> PlateVote | None:
     if reason:
         return PlateVote("", "", 0.0, None, len(texts), 0, len(texts) - len(voters), unreadable, reason)
     return _count(voters, len(texts), unreadable)
-
-
-def votes_by_track(
-    detections: Sequence[DetectionInput], result: EnrichmentResult
-) -> dict[tuple[str | None, str], PlateVote]:
-    """The vote of each (camera, track id) whose plate was seen; detections without a track are on their own."""
-    readings: dict[tuple[str | None, str], list[LicensePlateResult]] = defaultdict(list)
-    for detection in detections:
-        plate = result.plate_by_detection.get(detection.id)
-        if plate is not None and detection.track_id is not None:
-            readings[detection.camera, detection.track_id].append(plate)
-    voted = {key: vote(rows) for key, rows in readings.items()}
-    return {key: outcome for key, outcome in voted.items() if outcome is not None}
 
 
 def _order(row: LicensePlateResult) -> tuple[float, str, tuple[float, ...]]:

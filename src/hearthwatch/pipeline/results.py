@@ -1,15 +1,11 @@
-"""The pipeline's types: what goes in, what comes out, and what failed on the way."""
+"""The pipeline's results: what was found, and what failed on the way."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field
 
 from hearthwatch.enrichment.status import EnrichmentStatus
-from hearthwatch.errors import BadBox, InputError
+from hearthwatch.gallery import EntityMatch, HouseholdMatch
 from hearthwatch.models import (
     ActionResult,
     ClothingClassificationResult,
@@ -22,90 +18,16 @@ from hearthwatch.models import (
     ReIDResult,
     ThreatResult,
     VehicleClassificationResult,
+    VehicleDamageResult,
+    ViolenceDetectionResult,
+    WeatherResult,
 )
-from hearthwatch.vision.boxes import Box, parse_box
-
-
-@dataclass(frozen=True, slots=True)
-class DetectionInput:
-    """One detection, with what the application knows about it.
-
-    Attributes:
-        id: unique within the batch.
-        class_name: the detector's word.
-        confidence: 0..1.
-        bbox: xyxy in pixels of the picture, or of `source_size` where that is given.
-        face_visible: the application saw a face.
-        face_bbox: where, in the same pixels.
-        suspicious_score: 0..100; above 50 is suspicious.
-        track_id: of the application's tracker.
-        camera: which one.
-        time: when.
-        zones: names of zones that the box is in.
-        dwell_s: seconds in view.
-        stationary: it does not move.
-        source_size: (width, height) that `bbox` refers to, when it is not the picture that is sent.
-        known: who the application says it is.
-        plate: a plate that the application read.
-    """
-
-    id: str
-    class_name: str
-    confidence: float
-    bbox: Box
-    face_visible: bool = False
-    face_bbox: Box | None = None
-    suspicious_score: float = 0.0
-    track_id: str | None = None
-    camera: str | None = None
-    time: datetime | None = None
-    zones: tuple[str, ...] = ()
-    dwell_s: float | None = None
-    stationary: bool | None = None
-    source_size: tuple[float, float] | None = None
-    known: str | None = None
-    plate: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.source_size is not None and not min(self.source_size) > 0:
-            raise InputError(f"detection {self.id}: source_size {self.source_size} must be two numbers above 0")
-
-    @classmethod
-    def of(cls, value: object, index: int = 0) -> DetectionInput:
-        """A detection from its documented dictionary: `label` (or `class_name`, `class`), `bbox`, and the fields above.
-
-        Args:
-            value: the dictionary, whose unknown keys are ignored; or a `DetectionInput`, which is returned as it is.
-            index: its place in the batch, the id where it has none.
-
-        Raises:
-            BadBox: the box is none.
-            InputError: no dictionary, no class, or a field that cannot be read; the message has the index.
-        """
-        if isinstance(value, DetectionInput):
-            return value
-        if not isinstance(value, Mapping):
-            raise InputError(f"detection {index} is a {type(value).__name__}; allowed are objects with label and bbox")
-        name = value.get("class_name") or value.get("class") or value.get("label")
-        if not isinstance(name, str) or not name:
-            raise InputError(f"detection {index} has no class (key class_name, class or label)")
-        where = f"detection {index} ({name})"
-        if value.get("bbox") is None:
-            raise BadBox(f"{where} has no bbox")
-        # An application that states no confidence states the object itself.
-        fields: dict[str, Any] = {"id": str(index), "class_name": name, "confidence": 1.0}
-        for key, read in _FIELDS.items():
-            if value.get(key) is not None:
-                fields[key] = _read(where, key, read, value[key])
-        return cls(**fields)
-
-    def in_picture(self, width: float, height: float) -> DetectionInput:
-        """The same with its boxes in pixels of a picture of that size, when they refer to another one."""
-        if self.source_size is None:
-            return self
-        sx, sy = width / self.source_size[0], height / self.source_size[1]
-        face = None if self.face_bbox is None else _scaled(self.face_bbox, sx, sy)
-        return replace(self, bbox=_scaled(self.bbox, sx, sy), face_bbox=face, source_size=None)
+from hearthwatch.pipeline.approach import Approach
+from hearthwatch.pipeline.conflict import Conflict
+from hearthwatch.pipeline.extraction import BatchExtractionResult
+from hearthwatch.pipeline.image_quality import ImageQualityResult
+from hearthwatch.pipeline.plates import PlateVote
+from hearthwatch.pipeline.scene_change import SceneChangeResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +39,14 @@ class EnrichmentError:
         detection_id: for which detection; None for the whole picture.
         category: the stable word of the error (`hearthwatch.errors`).
         message: a sentence.
+        transient: asking again later may help.
     """
 
     model: str
     detection_id: str | None
     category: str
     message: str
+    transient: bool = False
 
 
 @dataclass(slots=True)
@@ -131,9 +55,11 @@ class DepthAnalysisResult:
 
     Attributes:
         distances: by detection id.
+        approaches: by detection id, which way those move that have a track.
     """
 
     distances: dict[str, ObjectDistance] = field(default_factory=dict)
+    approaches: dict[str, Approach] = field(default_factory=dict)
 
     @property
     def closest_detection_id(self) -> str | None:
@@ -163,7 +89,20 @@ class EnrichmentResult:
         action_results: by detection id, what suspicious people do in several frames; None where nobody was watched.
         depth_analysis: how far the detections are; None where no depth was estimated.
         threat_results: by the id of each person that the weapon detector looked at, also of those without a weapon.
+        scene_change: whether a camera's view has changed; like the next three, of the picture of a batch of which there
+            is most to say.
+        violence_detection: whether people fight; None where fewer than two are there.
+        weather_classification: as it is in the picture.
+        image_quality: how good the picture is to look at.
+        vehicle_damage: by detection id, for vehicles.
+        vision_extraction: writing in the pictures, and captions where somebody gives them.
+        person_reid_matches: by detection id, whom of those seen before it may be, the best match first; likewise
+            `vehicle_reid_matches`.
+        person_household_matches: who of the household was seen; likewise `vehicle_household_matches`.
+        conflicts: findings that contradict each other, with what holds; the findings are kept as they were.
+        plate_votes: by detection id, what all frames of its track together read.
         skipped: by detection id, the models that were not asked, with the reason.
+        skipped_of_pictures: the same of models that look at a picture as a whole.
         nothing: by detection id, the models that answered and found nothing; empty where no model is meant for the
             detection's class.
         errors: what failed, as sentences.
@@ -180,10 +119,23 @@ class EnrichmentResult:
     vehicle_classifications: dict[str, VehicleClassificationResult] = field(default_factory=dict)
     action_results: dict[str, ActionResult] | None = None
     depth_analysis: DepthAnalysisResult | None = None
+    vision_extraction: BatchExtractionResult | None = None
+    person_reid_matches: dict[str, list[EntityMatch]] = field(default_factory=dict)
+    vehicle_reid_matches: dict[str, list[EntityMatch]] = field(default_factory=dict)
+    person_household_matches: list[HouseholdMatch] = field(default_factory=list)
+    vehicle_household_matches: list[HouseholdMatch] = field(default_factory=list)
+    scene_change: SceneChangeResult | None = None
+    violence_detection: ViolenceDetectionResult | None = None
+    weather_classification: WeatherResult | None = None
+    image_quality: ImageQualityResult | None = None
+    vehicle_damage: dict[str, VehicleDamageResult] = field(default_factory=dict)
     reid_embeddings: dict[str, ReIDResult] = field(default_factory=dict)
     face_by_detection: dict[str, FaceResult] = field(default_factory=dict)
     plate_by_detection: dict[str, LicensePlateResult] = field(default_factory=dict)
+    plate_votes: dict[str, PlateVote] = field(default_factory=dict)
+    conflicts: list[Conflict] = field(default_factory=list)
     skipped: dict[str, dict[str, str]] = field(default_factory=dict)
+    skipped_of_pictures: dict[str, str] = field(default_factory=dict)
     nothing: dict[str, list[str]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     structured_errors: list[EnrichmentError] = field(default_factory=list)
@@ -196,6 +148,90 @@ class EnrichmentResult:
     @property
     def has_faces(self) -> bool:
         return bool(self.faces)
+
+    @property
+    def has_vision_extraction(self) -> bool:
+        """Whether anything was read or described, plates aside."""
+        told = self.vision_extraction
+        return told is not None and bool(told.texts or told.captions)
+
+    @property
+    def has_reid_matches(self) -> bool:
+        """Whether anybody, or a vehicle, was seen before; an empty list of matches is somebody new."""
+        return any([*self.person_reid_matches.values(), *self.vehicle_reid_matches.values()])
+
+    @property
+    def has_household_matches(self) -> bool:
+        return bool(self.person_household_matches or self.vehicle_household_matches)
+
+    @property
+    def has_scene_change(self) -> bool:
+        """Whether the view has changed; False also where that is not known."""
+        return self.scene_change is not None and self.scene_change.changed is True
+
+    @property
+    def has_violence(self) -> bool:
+        return self.violence_detection is not None and self.violence_detection.is_violent
+
+    @property
+    def has_weather(self) -> bool:
+        return self.weather_classification is not None
+
+    @property
+    def has_clothing_classifications(self) -> bool:
+        return bool(self.clothing_classifications)
+
+    @property
+    def has_suspicious_clothing(self) -> bool:
+        return any(result.is_suspicious for result in self.clothing_classifications.values())
+
+    @property
+    def has_vehicle_classifications(self) -> bool:
+        return bool(self.vehicle_classifications)
+
+    @property
+    def has_vehicle_damage(self) -> bool:
+        """Whether any damage was seen; a vehicle that was looked at and has none is not damaged."""
+        return any(result.has_damage for result in self.vehicle_damage.values())
+
+    @property
+    def has_pet_classifications(self) -> bool:
+        return bool(self.pet_classifications)
+
+    @property
+    def has_pose_results(self) -> bool:
+        return bool(self.pose_results)
+
+    @property
+    def has_suspicious_poses(self) -> bool:
+        return any(result.is_suspicious for result in self.pose_results.values())
+
+    @property
+    def has_action_results(self) -> bool:
+        return bool(self.action_results)
+
+    @property
+    def has_depth_analysis(self) -> bool:
+        return self.depth_analysis is not None
+
+    @property
+    def has_image_quality(self) -> bool:
+        return self.image_quality is not None
+
+    @property
+    def has_quality_issues(self) -> bool:
+        """Whether less can be seen than could be, or the camera may have been tampered with."""
+        return self.image_quality is not None and bool(
+            self.image_quality.faults or self.image_quality.possible_tampering
+        )
+
+    @property
+    def has_conflicts(self) -> bool:
+        return bool(self.conflicts)
+
+    @property
+    def has_errors(self) -> bool:
+        return bool(self.structured_errors)
 
     @property
     def has_threats(self) -> bool:
@@ -230,88 +266,3 @@ class EnrichmentTrackingResult:
         """Share of the models asked that answered, 0..1; 1.0 where none was asked."""
         total = len(self.successful_models) + len(self.failed_models)
         return len(self.successful_models) / total if total else 1.0
-
-
-def _scaled(box: Box, sx: float, sy: float) -> Box:
-    return Box(box.x1 * sx, box.y1 * sy, box.x2 * sx, box.y2 * sy)
-
-
-def _read(where: str, key: str, read: Callable[[Any], Any], value: object) -> Any:
-    try:
-        return read(value)
-    except BadBox as error:
-        raise BadBox(f"{where}, {key}: {error}") from error
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{where}: {key} {value!r} cannot be used: {error}") from error
-
-
-def _box(value: Any) -> Box:
-    try:
-        return parse_box(value)
-    except TypeError as error:
-        raise BadBox(f"box {value!r} is neither a list nor an object") from error
-
-
-def _number(low: float, high: float = math.inf) -> Callable[[Any], float]:
-    def read(value: Any) -> float:
-        number = float(value)
-        if isinstance(value, bool) or not (math.isfinite(number) and low <= number <= high):
-            raise ValueError(f"allowed is a number of {low:g} to {high:g}" if high < math.inf else
-                             f"allowed is a number from {low:g}")  # fmt: skip
-        return number
-
-    return read
-
-
-def _flag(value: Any) -> bool:
-    # `bool("false")` is True.
-    if value not in (True, False):
-        raise ValueError("allowed are true and false")
-    return bool(value)
-
-
-def _words(value: Any) -> str:
-    # A flag or a number is no name: `known: false` must not become somebody called "False".
-    if not isinstance(value, str):
-        raise TypeError("allowed is a text")
-    return value
-
-
-def _name(value: Any) -> str:
-    """A text, or a number that an application counts its things by."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _words(value)
-
-
-def _zones(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(_words(zone) for zone in value)
-
-
-def _size(value: Any) -> tuple[float, float]:
-    sides = [_number(0)(side) for side in value]
-    if len(sides) != 2 or not min(sides) > 0:
-        raise ValueError("allowed are two numbers above 0")
-    return sides[0], sides[1]
-
-
-def _time(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(_words(value))
-
-
-#: The fields of a detection's dictionary and how each is read.
-_FIELDS: Mapping[str, Callable[[Any], Any]] = {
-    "id": _name,
-    "confidence": _number(0, 1),
-    "bbox": _box,
-    "face_visible": _flag,
-    "face_bbox": _box,
-    "suspicious_score": _number(0, 100),
-    "track_id": _name,
-    "camera": _name,
-    "time": _time,
-    "zones": _zones,
-    "dwell_s": _number(0),
-    "stationary": _flag,
-    "source_size": _size,
-    "known": _words,
-    "plate": _words,
-}

@@ -6,9 +6,7 @@ A fact never leaves its subject: a resident's face says nothing about the strang
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
 
 from hearthwatch.models import (
     ActionResult,
@@ -20,61 +18,17 @@ from hearthwatch.models import (
     VehicleClassificationResult,
 )
 from hearthwatch.models.pet_classifier import UNKNOWN_BREED
-from hearthwatch.pipeline.results import DetectionInput, EnrichmentResult
+from hearthwatch.pipeline.detection import DetectionInput
+from hearthwatch.pipeline.plates import PlateVote
+from hearthwatch.pipeline.results import DepthAnalysisResult, EnrichmentResult
+from hearthwatch.prompt.fact import Fact, Importance, Scene, absent
+from hearthwatch.prompt.identity_facts import identity_facts
+from hearthwatch.prompt.picture_facts import picture_facts
 from hearthwatch.prompt.weapons import Weapon, weapons_of
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
 
 #: Said with every age and gender: no rule looks at them, and no reader should.
 NO_RISK = "an estimate, which must not raise the risk"
-
-
-class Importance(IntEnum):
-    """Facts in the order in which a reader needs them; a short prompt loses the last ones first."""
-
-    THREAT = 1
-    POSTURE = 2
-    IDENTITY = 3
-    PRESENCE = 4
-    CONTEXT = 5
-    ABSENT = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing that is known.
-
-    Attributes:
-        kind: `weapon`, `posture`, `alert`, `action`, `known`, `face`, `plate`, `presence`, `demographics`, `clothing`,
-            `pet`, `vehicle`, `distance`, `zone`, `dwell`, `absent`.
-        value: the word that rules look at (`crouching`, `confirmed high`, `person` …).
-        text: the fact for a reader.
-        subject: the detection's id; None for the scene.
-        confidence: 0..1 where a network said so.
-        importance: its rank.
-    """
-
-    kind: str
-    value: str
-    text: str
-    subject: str | None
-    confidence: float | None
-    importance: Importance
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """All facts of one event, the most important first, and when it was."""
-
-    facts: tuple[Fact, ...]
-    when: datetime | None
-
-    def of(self, subject: str) -> list[Fact]:
-        """The facts of one detection."""
-        return [fact for fact in self.facts if fact.subject == subject]
-
-    def subjects(self, *values: str) -> list[str]:
-        """Ids of the detections of these kinds (`person`, `vehicle`, `animal`, `object`)."""
-        return [f.subject for f in self.facts if f.kind == "presence" and f.value in values and f.subject is not None]
 
 
 def collect_facts(
@@ -91,6 +45,7 @@ def collect_facts(
     facts = [_weapon(weapon) for weapon in weapons_of(detections, known.pose_results, known.threat_results)]
     for detection in detections:
         facts.extend(_of_detection(detection, known))
+    facts += [*identity_facts(known), *picture_facts(known)]
     return Scene(tuple(sorted(facts, key=lambda fact: fact.importance)), when)
 
 
@@ -118,11 +73,15 @@ def _of_detection(detection: DetectionInput, known: EnrichmentResult) -> Iterato
     if detection.dwell_s is not None:
         yield Fact("dwell", str(detection.dwell_s), f"in view for {detection.dwell_s:.0f} s", key, None,
                    Importance.CONTEXT)  # fmt: skip
+    for conflict in known.conflicts:
+        if conflict.detection_id == key:
+            text = f"{conflict.said[0]} against {conflict.said[1]}: {conflict.reason}"
+            yield Fact("conflict", conflict.rule, text, key, None, Importance.CONTEXT)
     for model, reason in known.skipped.get(key, {}).items():
-        yield _absent(model, f"{model} was not run: {reason}", key)
+        yield absent(model, f"{model} was not run: {reason}", key)
     for error in known.structured_errors:
         if error.detection_id == key:
-            yield _absent(error.model, f"{error.model} failed: {error.message}", key)
+            yield absent(error.model, f"{error.model} failed: {error.message}", key)
 
 
 def _looked_at(known: EnrichmentResult, key: str) -> Iterator[Fact]:
@@ -132,18 +91,32 @@ def _looked_at(known: EnrichmentResult, key: str) -> Iterator[Fact]:
     if appearance := known.demographics_results.get(key):
         yield _demographics(appearance, key)
     if plate := known.plate_by_detection.get(key):
-        yield _plate(plate, key)
+        yield _plate(plate, known.plate_votes.get(key), key)
     if clothing := known.clothing_classifications.get(key):
         yield _clothing(clothing, key)
     if pet := known.pet_classifications.get(key):
         yield _pet(pet, key)
     if vehicle := known.vehicle_classifications.get(key):
         yield _vehicle(vehicle, key)
+    if (damage := known.vehicle_damage.get(key)) and damage.highest_damage:
+        kinds = ", ".join(damage.damage_types)
+        sure = damage.highest_damage.confidence
+        yield Fact("damage", kinds, f"damage seen: {kinds}", key, sure, Importance.CONTEXT)
     if action := (known.action_results or {}).get(key):
         yield _action(action, key)
-    if known.depth_analysis and (distance := known.depth_analysis.distances.get(key)):
+    if known.depth_analysis:
+        yield from _distance(known.depth_analysis, key)
+
+
+def _distance(depth: DepthAnalysisResult, key: str) -> Iterator[Fact]:
+    if distance := depth.distances.get(key):
         text = f"{distance.proximity_label} in this picture"
         yield Fact("distance", distance.proximity_label, text, key, None, Importance.CONTEXT)
+    approach = depth.approaches.get(key)
+    if approach is not None and approach.movement is not None:
+        yield Fact(
+            "movement", approach.movement, f"{approach.movement}: {approach.reason}", key, None, Importance.CONTEXT
+        )
 
 
 def _demographics(found: DemographicsResult, key: str) -> Fact:
@@ -152,9 +125,13 @@ def _demographics(found: DemographicsResult, key: str) -> Fact:
     return Fact("demographics", value, f"{value} by appearance ({NO_RISK})", key, found.confidence, Importance.CONTEXT)
 
 
-def _plate(plate: LicensePlateResult, key: str) -> Fact:
+def _plate(plate: LicensePlateResult, voted: PlateVote | None, key: str) -> Fact:
+    """What all frames together read, where there are several; else the one reading."""
+    if voted is not None and voted.readings > 1 and voted.text:
+        text = f"plate reads {voted.text!r} in {voted.agreeing} of {voted.readings} readings"
+        return Fact("plate", voted.text, text, key, voted.confidence, Importance.IDENTITY)
     if not plate.text:
-        return _absent("plate", "a plate is visible and cannot be read", key)
+        return absent("plate", "a plate is visible and cannot be read", key)
     return Fact("plate", plate.text, f"plate reads {plate.text!r}", key, plate.confidence, Importance.IDENTITY)
 
 
@@ -190,16 +167,12 @@ def _action(action: ActionResult, key: str) -> Fact:
 
 def _posture(pose: PoseResult, key: str) -> Iterator[Fact]:
     if pose.posture == "unknown":
-        yield _absent("posture", "posture cannot be told: too few joints are visible", key)
+        yield absent("posture", "posture cannot be told: too few joints are visible", key)
     else:
         yield Fact("posture", pose.posture, f"posture {pose.posture.replace('_', ' ')}", key, pose.confidence,
                    Importance.POSTURE)  # fmt: skip
     if "arms_raised" in pose.alerts:
         yield Fact("alert", "arms_raised", "both arms raised", key, pose.confidence, Importance.POSTURE)
-
-
-def _absent(value: str, text: str, key: str) -> Fact:
-    return Fact("absent", value, text, key, None, Importance.ABSENT)
 
 
 def _weapon(weapon: Weapon) -> Fact:

@@ -15,7 +15,7 @@ import numpy as np
 
 from hearthwatch.models import PoseResult, ThreatDetection, ThreatResult
 from hearthwatch.models.threat_detector import SEVERITIES, SEVERITY_ORDER, severity_of
-from hearthwatch.pipeline.results import DetectionInput
+from hearthwatch.pipeline.detection import DetectionInput
 from hearthwatch.vision.boxes import Box, coverage, iou
 
 CONFIRMING_CONFIDENCE = 0.8

@@ -17,6 +17,7 @@ from hearthwatch.models import (
     ReIDResult,
     ThreatResult,
     VehicleClassificationResult,
+    VehicleDamageResult,
 )
 from hearthwatch.pipeline import DetectionInput
 from hearthwatch.selection import get_models_for_detection_type, models_beside
@@ -33,6 +34,7 @@ ASKED_FOR = {
     "clothing": ("fashion_clip",),
     "pet": ("pet_classifier",),
     "vehicle": ("vehicle_classifier",),
+    "damage": ("vehicle_damage",),
     "action": ("action_recognizer",),
     "depth": ("depth_estimator",),
 }
@@ -58,6 +60,7 @@ class Answers:
     clothing: ClothingClassificationResult | None = None
     pet: PetClassificationResult | None = None
     vehicle: VehicleClassificationResult | None = None
+    damage: VehicleDamageResult | None = None
     action: ActionResult | None = None
     depth: ObjectDistance | None = None
     skipped: dict[str, str] = field(default_factory=dict)
@@ -81,6 +84,7 @@ def answers_of(event: Event, detection: DetectionInput) -> Answers:
         clothing=data.clothing_classifications.get(key),
         pet=data.pet_classifications.get(key),
         vehicle=data.vehicle_classifications.get(key),
+        damage=data.vehicle_damage.get(key),
         action=(data.action_results or {}).get(key),
         depth=data.depth_analysis.distances.get(key) if data.depth_analysis else None,
         skipped=dict(data.skipped.get(key, {})),

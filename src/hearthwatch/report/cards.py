@@ -6,13 +6,19 @@ from dataclasses import dataclass
 
 from hearthwatch.analysis import Event
 from hearthwatch.pipeline import DetectionInput
-from hearthwatch.prompt.facts import Fact, Importance
+from hearthwatch.prompt.fact import Fact, Importance
 from hearthwatch.report.answers import Answers, answers_of, box_in_picture
 from hearthwatch.report.palette import color_kind
 from hearthwatch.report.text import join, model_title, words
 from hearthwatch.vision.boxes import Box
 
-_LABELS = {"known": "Known as", "dwell": "In view", "demographics": "Appears to be"}
+_LABELS = {
+    "known": "Known as",
+    "dwell": "In view",
+    "demographics": "Appears to be",
+    "household": "Household",
+    "conflict": "Contradiction",
+}
 _IN_VAIN = {
     "threat": "No weapon seen.",
     "pose": "No skeleton found.",

@@ -18,10 +18,11 @@ from hearthwatch import __version__
 from hearthwatch.analysis import Event
 from hearthwatch.pipeline import EnrichmentStatus
 from hearthwatch.report.annotate import annotate
-from hearthwatch.report.cards import Card, cards_of
+from hearthwatch.report.cards import Card, Line, cards_of
 from hearthwatch.report.palette import COLORS, RGB, ink_on
 from hearthwatch.report.pictures import cut, encode_jpeg, fit_within
 from hearthwatch.report.text import model_title, one_line, percent, plain, sample_notice
+from hearthwatch.report.whole import whole_of
 from hearthwatch.risk import Reason
 from hearthwatch.risk.assessment import LEVELS
 from hearthwatch.vision.boxes import Box, expand_box
@@ -124,6 +125,8 @@ class EventView:
     status: str
     errors: tuple[str, ...]
     cards: tuple[CardView, ...]
+    whole: tuple[LineView, ...]
+    skipped: tuple[str, ...]
     timings: tuple[TimingRow, ...]
 
 
@@ -163,7 +166,7 @@ def view_event(event: Event, number: int, annotated: UInt8) -> EventView:
         number: its place on the page, from 1.
         annotated: (H, W, 3) RGB, of `annotate`.
     """
-    risk, cards, image = event.risk, cards_of(event), event.picture.image()
+    risk, cards, whole, image = event.risk, cards_of(event), whole_of(event), event.picture.image()
     when = f"{event.time:%Y-%m-%d %H:%M}" if event.time else ""
     by_id = {card.id: card for card in cards}
     return EventView(
@@ -181,6 +184,8 @@ def view_event(event: Event, number: int, annotated: UInt8) -> EventView:
         status=STATUS.get(event.status, "Errors"),
         errors=tuple(dict.fromkeys(event.errors)),
         cards=tuple(_card(card, image) for card in cards),
+        whole=tuple(map(_line, whole.lines)),
+        skipped=whole.skipped,
         timings=tuple(_timings(event)),
     )
 
@@ -205,12 +210,16 @@ def _card(card: Card, image: Image) -> CardView:
         class_name=card.class_name,
         kind=card.kind,
         sure=percent(card.confidence),
-        lines=tuple(LineView(line.label, line.value, percent(line.confidence), line.notable) for line in card.lines),
+        lines=tuple(map(_line, card.lines)),
         unknown=card.unknown,
         skipped=card.skipped,
         errors=card.errors,
         thumbnail=_thumbnail(card.box, image),
     )
+
+
+def _line(line: Line) -> LineView:
+    return LineView(line.label, line.value, percent(line.confidence), line.notable)
 
 
 def _thumbnail(box: Box, image: Image) -> Inline | None:

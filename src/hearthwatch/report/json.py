@@ -16,7 +16,8 @@ import numpy as np
 from hearthwatch.adapter import wire
 from hearthwatch.adapter.base import Result
 from hearthwatch.analysis import Event
-from hearthwatch.pipeline import DetectionInput
+from hearthwatch.pipeline import DetectionInput, EnrichmentResult
+from hearthwatch.pipeline.conflict import Conflict
 from hearthwatch.report.answers import ASKED_FOR, answers_of, box_in_picture
 from hearthwatch.risk import RiskAssessment
 
@@ -51,15 +52,43 @@ def event_to_json(event: Event) -> Json:
         "width": width,
         "height": height,
         "detections": [_detection(event, detection) for detection in event.detections],
-        "enrichment": {
-            "license_plates": [_finding(plate) for plate in data.license_plates] if data else [],
-            "faces": [_finding(face) for face in data.faces] if data else [],
-        },
+        "enrichment": whole_to_json(data or EnrichmentResult()),
         "risk": _risk(event.risk),
         "status": event.status.value,
         "errors": [_text(error) for error in event.errors],
         "weights": dict(event.weights),
         "timings_ms": {name: wire.rounded(value, MS_DECIMALS) for name, value in event.timings_ms.items()},
+    }
+
+
+def whole_to_json(data: EnrichmentResult) -> Json:
+    """What is known about the picture itself; null where nobody looked, `skipped` has the reason."""
+    household = [*data.person_household_matches, *data.vehicle_household_matches]
+    extracted = data.vision_extraction.texts if data.vision_extraction else []
+    return {
+        "license_plates": [_finding(plate) for plate in data.license_plates],
+        "faces": [_finding(face) for face in data.faces],
+        "image_quality": data.image_quality and _finding(data.image_quality),
+        "scene_change": data.scene_change and _finding(data.scene_change),
+        "weather": data.weather_classification and _finding(data.weather_classification),
+        "violence": data.violence_detection and _finding(data.violence_detection),
+        "texts": [
+            {"text": _text(line.text), "confidence": wire.share(line.confidence), "bbox": wire.xywh(line.bbox)}
+            for line in extracted
+        ],
+        "household": [_finding(match) for match in household],
+        "conflicts": [_conflict(conflict) for conflict in data.conflicts],
+        "skipped": dict(data.skipped_of_pictures),
+    }
+
+
+def _conflict(conflict: Conflict) -> Json:
+    return {
+        "detection": _text(conflict.detection_id),
+        "rule": conflict.rule,
+        "said": [_text(str(statement)) for statement in conflict.said],
+        "holds": conflict.holds,
+        "reason": _text(conflict.reason),
     }
 
 
@@ -78,7 +107,16 @@ def _enrichment(event: Event, detection: DetectionInput) -> Json:
     found = {name: getattr(answers, name) for name in ASKED_FOR}
     told = {name: value and _finding(value) for name, value in found.items() if value or name in answers.nothing}
     errors = {model: _text(sentence) for model, sentence in answers.errors.items()}
+    told |= _over_time(event.enrichment.data or EnrichmentResult(), detection.id)
     return told | {"skipped": answers.skipped, "errors": errors}
+
+
+def _over_time(data: EnrichmentResult, key: str) -> Json:
+    """What follows from more than one picture: which way it moves, whom it resembles."""
+    moved = data.depth_analysis.approaches.get(key) if data.depth_analysis else None
+    seen = data.person_reid_matches.get(key) or data.vehicle_reid_matches.get(key)
+    told: Json = {} if moved is None or moved.movement is None else {"movement": moved.movement}
+    return told | ({"seen_before": [_finding(match) for match in seen]} if seen else {})
 
 
 def _finding(result: Result) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
@@ -12,6 +12,7 @@ from hearthwatch.analysis import Event
 from hearthwatch.report.answers import answers_of
 from hearthwatch.report.cards import Card, Line, cards_of, skipped_sentences
 from hearthwatch.report.text import one_line, percent, plain, sample_notice
+from hearthwatch.report.whole import whole_of
 from hearthwatch.risk import Reason
 
 #: Colours only repeat what the words say.
@@ -32,6 +33,8 @@ def print_event(console: Console, event: Event) -> None:
     _say(console, _text(one_line(event.risk.summary)))
     for card in cards:
         _say(console, _card(card), 2 * INDENT)
+    if whole := whole_of(event).lines:
+        _say(console, _lines(Text("picture", "bold"), whole), 2 * INDENT)
     if event.risk.reasons:
         _say(console, _text("Why", "dim"))
     for reason in event.risk.reasons:
@@ -55,7 +58,11 @@ def _header(event: Event) -> Text:
 def _card(card: Card) -> Text:
     sure = f" {percent(card.confidence)}"
     text = Text.assemble((str(card.number), "bold"), " ", plain(card.class_name), (sure, "dim"))
-    for line in card.lines:
+    return _lines(text, card.lines)
+
+
+def _lines(text: Text, lines: Sequence[Line]) -> Text:
+    for line in lines:
         text.append(" · ").append_text(_line(line))
     return text
 
@@ -74,6 +81,7 @@ def _reason(reason: Reason, numbers: dict[str, int]) -> Text:
 
 def _remarks(event: Event, cards: list[Card]) -> Iterator[Text]:
     skipped = {model: why for d in event.detections for model, why in answers_of(event, d).skipped.items()}
+    skipped |= event.enrichment.data.skipped_of_pictures if event.enrichment.data else {}
     if skipped:
         yield _text(" ".join(skipped_sentences(skipped)), "dim")
     unknown: dict[str, str] = {}

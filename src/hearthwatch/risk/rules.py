@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, time
 
-from hearthwatch.prompt.facts import Fact, Scene
+from hearthwatch.prompt.fact import Fact, Scene
 from hearthwatch.risk.assessment import Reason, RiskAssessment, level_of
 
-VERSION = "rules-2"
+VERSION = "rules-3"
 
 #: Points for being there at all.
 PRESENCE: Mapping[str, int] = {"person": 20, "vehicle": 5, "animal": 2, "object": 0}
@@ -40,6 +40,11 @@ DWELL, DWELL_FROM_S = 10, 60.0
 COMPANY, COMPANY_AT_MOST = 5, 10
 #: An application that says who it is knows by face, plate or key; appearance alone is never `known`.
 KNOWN = -20
+#: Points for looking like somebody of the household, by what it was told. Appearance is clothes, which many wear; a
+#: plate is screwed off; a face is nearest to being known, and no application has vouched for it.
+HOUSEHOLD: Mapping[str, int] = {"appearance": -10, "plate": -15, "face": -20}
+#: Points for what one network takes for a fight, for a picture that a camera has suddenly lost, and for another view.
+VIOLENCE, TAMPERING, SCENE_CHANGED = 25, 15, 10
 #: No posture, clothing or unconfirmed weapon is more than medium by itself.
 CAP_UNCONFIRMED = 59
 #: A confirmed weapon is never low.
@@ -55,7 +60,7 @@ def assess(scene: Scene) -> RiskAssessment:
     best = max((_score_subject(subject, scene, known=subject in known) for subject in subjects), key=_total, default=[])
     # In nobody's hand, or in the hand of somebody known: it is in the scene, whoever else is there.
     loose = [_weapon_reason(f) for f in scene.facts if f.kind == "weapon" and (f.subject is None or f.subject in known)]
-    reasons = [*best, *loose, *_company(scene, known)]
+    reasons = [*best, *loose, *_company(scene, known), *_of_the_scene(scene)]
     score, bounds = _bounded(_total(reasons), scene)
     reasons += bounds
     return RiskAssessment(
@@ -87,6 +92,8 @@ def _score_subject(subject: str, scene: Scene, *, known: bool) -> list[Reason]:
     if known and kind == "person":
         text = "known to the application"
         reasons.append(Reason(max(KNOWN, -_total(reasons)), text, subject))
+    elif household := min((f for f in facts if f.kind == "household"), key=_household_points, default=None):
+        reasons.append(Reason(max(_household_points(household), -_total(reasons)), household.text, subject))
     # The strongest first, what lowers last: the order in which a reader asks.
     return sorted(reasons, key=lambda reason: -reason.points)
 
@@ -122,6 +129,17 @@ def _weapon_reason(fact: Fact) -> Reason:
     word, severity = fact.value.split()
     points = (WEAPON_CONFIRMED if word == "confirmed" else WEAPON_CANDIDATE)[severity]
     return Reason(points, f"{fact.text} ({_sure(fact)})", fact.subject)
+
+
+def _household_points(fact: Fact) -> int:
+    return HOUSEHOLD.get(fact.value, 0)
+
+
+def _of_the_scene(scene: Scene) -> list[Reason]:
+    """What is true of the picture, whoever is in it."""
+    points = {"violence": VIOLENCE, "tampering": TAMPERING, "scene_change": SCENE_CHANGED}
+    told = [fact for fact in scene.facts if fact.subject is None and fact.kind in points and fact.value != "none"]
+    return [Reason(points[fact.kind], f"{fact.text} ({_sure(fact)})") for fact in told]
 
 
 def _company(scene: Scene, known: Collection[str | None]) -> list[Reason]:
