@@ -51,10 +51,18 @@ class Workers(Generic[T]):
             thread.join()
 
     def _work(self) -> None:
-        while batch := self._queue.take():
-            try:
-                self._answer(batch)
-            except Exception:  # noqa: BLE001 - a worker that ends would leave everybody behind it waiting
-                _log.exception("worker failed model=%s calls=%d", batch[0].model, len(batch))
-            finally:
-                self._queue.done(batch)
+        while self._answer_next():
+            continue
+
+    def _answer_next(self) -> bool:
+        """Whether there was one. Its calls, decoded pictures and all, are let go before others are waited for."""
+        batch = self._queue.take()
+        if not batch:
+            return False
+        try:
+            self._answer(batch)
+        except Exception:  # noqa: BLE001 - a worker that ends would leave everybody behind it waiting
+            _log.exception("worker failed model=%s calls=%d", batch[0].model, len(batch))
+        finally:
+            self._queue.done(batch)
+        return True
