@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hearthwatch.adapter import wire
 from hearthwatch.models import MODELS
-from hearthwatch.models.depth_estimator import DepthResult
+from hearthwatch.models.depth_estimator import METHODS, DepthAdapter, DepthResult
 from hearthwatch.models.threat_detector import ThreatResult
 from hearthwatch.vision.boxes import Box
 from results import BOXES, RESULTS, depths
@@ -95,7 +95,8 @@ def test_what_json_could_not_say_is_not_made_a_number() -> None:
 @given(RESULTS["threat_detector"])
 def test_of_threats_only_those_that_count_travel(result: ThreatResult) -> None:
     read = ThreatResult.from_wire(on_the_wire(result))
-    assert (len(read.threats), read.weaker, read.elsewhere, read.trace) == (len(result.threats), (), (), None)
+    assert (len(read.threats), len(read.elsewhere)) == (len(result.threats), len(result.elsewhere))
+    assert (read.weaker, read.trace) == ((), None)
     assert (read.max_severity, read.has_threat) == (result.max_severity, result.has_threat)
 
 
@@ -105,15 +106,31 @@ def test_a_depth_map_keeps_its_order_its_scale_and_its_box(result: DepthResult) 
     read = DepthResult.from_wire(on_the_wire(result))
     np.testing.assert_allclose(read.depth, result.depth, atol=STEP / 2 + 1e-6)
     assert read.region == result.region
-    assert read.distance("median").relative_depth == pytest.approx(result.distance("median").relative_depth, abs=STEP)
+    for method in METHODS:
+        assert read.distance(method) == result.distance(method), "told beside the map, and not rounded as it is"
 
 
 @given(depths())
 @settings(max_examples=10, deadline=None)
-def test_metres_that_did_not_travel_are_not_claimed(result: DepthResult) -> None:
-    read = DepthResult.from_wire(on_the_wire(replace(result, metric=True, inverse=False)))
+def test_metres_of_a_metric_network_travel_for_the_box_that_was_asked_about(result: DepthResult) -> None:
+    metric = replace(result, metric=True, inverse=False)
+    read = DepthResult.from_wire(on_the_wire(metric))
     assert read.raw is None
-    assert not read.distance().calibrated
+    assert read.distance() == metric.distance()
+    assert read.distance().calibrated
+    left, top, right, bottom = read.region
+    inside = Box(left, top, (left + right) / 2, bottom)
+    assert read.inside(inside).told == {}, "of another box, nothing was told"
+    assert not read.inside(inside).distance().calibrated
+
+
+@given(depths())
+@settings(max_examples=10, deadline=None)
+def test_a_map_with_its_boxes_told_apart_is_the_same(result: DepthResult) -> None:
+    shared, rows = DepthAdapter.rows_to_wire([result, result])
+    assert shared | rows[1] == result.to_wire()
+    assert shared.keys().isdisjoint(rows[0])
+    assert shared.keys() == DepthAdapter.SHARED.model_fields.keys()
 
 
 @given(st.sampled_from(MODELS), st.data())

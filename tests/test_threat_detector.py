@@ -106,7 +106,7 @@ def test_no_threat_has_no_severity_and_is_an_answer() -> None:
     assert nothing.to_context_string() == "Threat detection: No threats detected"
     assert nothing.to_wire() == {
         "threats_detected": [], "is_threat": False, "max_confidence": 0.0, "max_severity": None, "threats": [],
-        "highest_threat": None,
+        "highest_threat": None, "elsewhere": [],
     }  # fmt: skip
 
 

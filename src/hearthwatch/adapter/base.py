@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,9 @@ class Adapter(ABC, Generic[R]):
 class PictureAdapter(Adapter[R]):
     """A model that looks at pictures."""
 
+    #: Describes what of `RESPONSE` is the same for all boxes of a picture; None: nothing is.
+    SHARED: ClassVar[type[BaseModel] | None] = None
+
     description: Description
 
     def __init__(self, description: Description) -> None:
@@ -143,6 +146,11 @@ class PictureAdapter(Adapter[R]):
             found: None where the model found nothing for the box.
         """
         return found
+
+    @classmethod
+    def rows_to_wire(cls, results: Sequence[R]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Results of several boxes of one picture: what is the same for all (`SHARED`), and the rest of each."""
+        return {}, [cast("Result", result).to_wire() for result in results]
 
     def associate(self, result: R, boxes: Sequence[Box]) -> Sequence[object | None]:
         """The part of a picture's result that belongs to each box."""

@@ -103,6 +103,7 @@ class DepthResult:
         raw: (h, w) the network's own values; None where they were not kept, and nothing can be calibrated.
         metric: they are metres.
         space: which network gave them.
+        told: `distance` by method, as the process said that has the network's own values; empty of a map of our own.
     """
 
     depth: Float = field(repr=False)
@@ -114,6 +115,7 @@ class DepthResult:
     raw: Float | None = field(default=None, repr=False)
     metric: bool = False
     space: str = ""
+    told: Mapping[str, ObjectDistance] = field(default_factory=dict, repr=False)
 
     @property
     def cells(self) -> Float:
@@ -141,7 +143,7 @@ class DepthResult:
         x1, y1, x2, y2 = self.region
         if min(box.x2, x2) <= max(box.x1, x1) or min(box.y2, y2) <= max(box.y1, y1):
             raise BadBox(f"box {list(box)} lies outside the picture, of which {list(self.region)} is here")
-        return replace(self, box=box)
+        return replace(self, box=box, told={})
 
     def distance(self, method: Method = "center", calibration: DepthCalibration | None = None) -> ObjectDistance:
         """How far the box (or the whole picture) is.
@@ -153,6 +155,8 @@ class DepthResult:
         Raises:
             BadCalibration: one that was made with another network.
         """
+        if calibration is None and method in self.told:
+            return self.told[method]
         relative = _REDUCTIONS[method](self.cells)
         if calibration is not None:
             self._check(calibration)
@@ -196,29 +200,44 @@ class DepthResult:
 
     def to_wire(self) -> dict[str, Any]:
         """The answer of `/depth-estimate`: the whole map, the statistics of the box where there is one."""
+        return {**self.map_to_wire(), **self.box_to_wire()}
+
+    def map_to_wire(self) -> dict[str, Any]:
+        """What is the same for all boxes of a picture."""
         return {
             "depth_map_base64": pybase64.b64encode(encode_grey_png(self.depth)).decode("ascii"),
-            "min_depth": wire.finite(self.min_depth),
-            "max_depth": wire.finite(self.max_depth),
-            "mean_depth": wire.finite(self.mean_depth),
             "raw_min": wire.finite(self.raw_min),
             "raw_max": wire.finite(self.raw_max),
             "region": list(self.region),
-            "bbox": self.box and wire.xywh(self.box),
             "inverse": self.inverse,
             "space": self.space,
+        }
+
+    def box_to_wire(self) -> dict[str, Any]:
+        """What is about the box; the distances are not rounded to the map's 256 steps."""
+        return {
+            "min_depth": wire.finite(self.min_depth),
+            "max_depth": wire.finite(self.max_depth),
+            "mean_depth": wire.finite(self.mean_depth),
+            "bbox": self.box and wire.xywh(self.box),
+            "distances": {method: self.distance(method).to_wire() for method in METHODS},
         }
 
     @classmethod
     def from_wire(cls, told: Mapping[str, Any]) -> Self:
         """The answer of `/depth-estimate` read again.
 
-        The map has 256 steps. The network's own values do not travel, so metres stay an estimate: `/object-distance`
-        tells those of a metric network or a calibration.
+        The map has 256 steps; distances are told beside it and are exact. The network's own values do not travel, so
+        nothing can be calibrated: `/object-distance` takes a calibration.
 
         Raises:
             ImageError: the map is no picture.
         """
+        return cls.map_from_wire(told).with_box(told)
+
+    @classmethod
+    def map_from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """What `map_to_wire` told."""
         left, top, right, bottom = map(float, told["region"])
         grey = decode(pybase64.b64decode(told["depth_map_base64"], validate=True)).pixels[..., 0]
         return cls(
@@ -227,9 +246,15 @@ class DepthResult:
             raw_min=wire.number(told["raw_min"]),
             raw_max=wire.number(told["raw_max"]),
             inverse=told["inverse"],
-            box=told["bbox"] and wire.box(told["bbox"]),
             space=told["space"],
         )
+
+    def with_box(self, told: Mapping[str, Any]) -> Self:
+        """The same map with what `box_to_wire` told."""
+        distances: Mapping[str, ObjectDistance] = {
+            method: ObjectDistance.from_wire(told["distances"][method]) for method in METHODS
+        }
+        return replace(self, box=told["bbox"] and wire.box(told["bbox"]), told=distances)
 
     def _check(self, calibration: DepthCalibration) -> None:
         if calibration.inverse != self.inverse or calibration.space != self.space:
@@ -252,23 +277,6 @@ class DepthResult:
         return _covering(low, high, self.region[1], self.region[3], self.depth.shape[0])
 
 
-class DepthAnswer(wire.Answer):
-    """The depth of a picture; 0 = nearest, 1 = farthest, scaled per picture."""
-
-    depth_map_base64: str = Field(description="An 8-bit grey PNG of the whole picture; black = nearest.")
-    min_depth: float | None = Field(description="Of the box where one was sent, else 0 by construction.")
-    max_depth: float | None = Field(description="Of the box where one was sent, else 1 by construction.")
-    mean_depth: float | None = Field(description="Of the box where one was sent.")
-    raw_min: float | None = Field(description="The network's own lowest value in the picture.")
-    raw_max: float | None = Field(description="The network's own highest value in the picture.")
-    region: list[float] = Field(
-        description="x1, y1, x2, y2 of the picture pixels that the map covers.", min_length=4, max_length=4
-    )
-    bbox: wire.BoxAnswer | None = Field(description="The box that was sent, clamped to the picture.")
-    inverse: bool = Field(description="Whether the network's values fall with distance as 1 / distance does.")
-    space: str = Field(description="Which network: a camera's calibration holds for one.")
-
-
 class DistanceAnswer(wire.Answer):
     """How far one thing is."""
 
@@ -278,6 +286,35 @@ class DistanceAnswer(wire.Answer):
     relative_depth: float | None = Field(description="0 = the nearest of the picture, 1 = the farthest.")
     proximity_label: str = Field(description=f"One of {', '.join(word for _, word in PROXIMITY)}.")
     calibrated: bool = Field(description="Whether the metres rest on a calibration or a metric network.")
+
+
+class DepthMapAnswer(wire.Answer):
+    """The depth of a picture; 0 = nearest, 1 = farthest, scaled per picture."""
+
+    depth_map_base64: str = Field(description="An 8-bit grey PNG of the whole picture; black = nearest.")
+    raw_min: float | None = Field(description="The network's own lowest value in the picture.")
+    raw_max: float | None = Field(description="The network's own highest value in the picture.")
+    region: list[float] = Field(
+        description="x1, y1, x2, y2 of the picture pixels that the map covers.", min_length=4, max_length=4
+    )
+    inverse: bool = Field(description="Whether the network's values fall with distance as 1 / distance does.")
+    space: str = Field(description="Which network: a camera's calibration holds for one.")
+
+
+class DepthBoxAnswer(wire.Answer):
+    """The depth of one box, or of the whole picture."""
+
+    min_depth: float | None = Field(description="Of the box where one was sent, else 0 by construction.")
+    max_depth: float | None = Field(description="Of the box where one was sent, else 1 by construction.")
+    mean_depth: float | None = Field(description="Of the box where one was sent.")
+    bbox: wire.BoxAnswer | None = Field(description="The box that was sent, clamped to the picture.")
+    distances: dict[Method, DistanceAnswer] = Field(
+        description="How far it is by each method of `/object-distance`, from the network's own values."
+    )
+
+
+class DepthAnswer(DepthBoxAnswer, DepthMapAnswer):
+    """The depth of a picture, and of the box where one was sent."""
 
 
 #: How the cells of a box become one value.
@@ -329,6 +366,7 @@ class DepthAdapter(ImageNetwork[DepthResult]):
     SPEC = SPEC
     FINDING = DepthResult
     RESPONSE = DepthAnswer
+    SHARED = DepthMapAnswer
     HEAVY_WIRE = True
     #: Of `/object-distance`.
     DISTANCE_RESPONSE: ClassVar[type[wire.Answer]] = DistanceAnswer
@@ -376,6 +414,11 @@ class DepthAdapter(ImageNetwork[DepthResult]):
             BadBox: a box outside the picture.
         """
         return [result.inside(box) for box in boxes]
+
+    @classmethod
+    def rows_to_wire(cls, results: Sequence[DepthResult]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        shared = results[0].map_to_wire() if results else {}
+        return shared, [result.box_to_wire() for result in results]
 
     def _scaled(self, raw: Float, image: Image) -> DepthResult:
         low, high = float(raw.min()), float(raw.max())

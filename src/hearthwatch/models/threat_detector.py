@@ -158,12 +158,16 @@ class ThreatResult:
             "max_severity": self.max_severity,
             "threats": [_typed(threat) for threat in self.threats],
             "highest_threat": highest and _typed(highest),
+            "elsewhere": [threat.to_wire() for threat in self.elsewhere],
         }
 
     @classmethod
     def from_wire(cls, told: Mapping[str, Any]) -> Self:
-        """The answer of `/threat-detect` read again: what counts, for the rest does not travel."""
-        return cls(tuple(map(ThreatDetection.from_wire, told["threats_detected"])))
+        """The answer of `/threat-detect` read again: what counts, for `weaker` and `trace` do not travel."""
+        threats, elsewhere = (
+            tuple(map(ThreatDetection.from_wire, told[name])) for name in ("threats_detected", "elsewhere")
+        )
+        return cls(threats, elsewhere=elsewhere)
 
 
 class ThreatAnswer(wire.Answer):
@@ -192,6 +196,9 @@ class ThreatsAnswer(wire.Answer):
     max_severity: Severity | None = Field(description="The worst one; null without a threat.")
     threats: list[TypedThreatAnswer] = Field(description="The same threats under other names.")
     highest_threat: TypedThreatAnswer | None = Field(description="The most confident one.")
+    elsewhere: list[ThreatAnswer] = Field(
+        default=[], description="Where boxes were sent: the picture's threats that are at none of them."
+    )
 
 
 def severity_of(class_name: str) -> Severity:

@@ -11,7 +11,7 @@ from hearthwatch.artifacts.description import WeightsOrigin
 from hearthwatch.enrichment.parts import PARTS
 from hearthwatch.errors import UnknownModel
 from hearthwatch.models import get_model
-from hearthwatch.models.depth_estimator import DistanceAnswer
+from hearthwatch.models.depth_estimator import DistanceAnswer, Method
 from hearthwatch.models.pose_estimator import KeypointAnswer, PosesAnswer
 from hearthwatch.serving.fields import BoxField, EnrichOptions, Name, Score, Switch
 
@@ -40,6 +40,7 @@ class _Depth(DistanceAnswer):
     min_depth: float | None = None
     max_depth: float | None = None
     mean_depth: float | None = None
+    distances: dict[Method, DistanceAnswer] | None = Field(default=None, description="By each method.")
     raw_min: float | None = None
     raw_max: float | None = None
     region: list[float] | None = Field(default=None, description="The picture pixels that the map covers.")
