@@ -69,9 +69,9 @@ class Steady:
 
 
 def clip_of(call: ModelCall) -> list[Any]:
-    """The frames of a call in the order of time."""
+    """The frames of a call in the order of time: the picture and these, or these alone where it is one of them."""
     assert call.picture is not None
-    return [call.picture, *call.frames]
+    return list(call.frames) if call.picture in call.frames else [call.picture, *call.frames]
 
 
 @pytest.fixture

@@ -171,11 +171,14 @@ DETECTOR = Service(
     title="Object detector",
 )
 
-_POSE = Route("/pose-analyze", "pose_estimator", "Key points and posture of people", ("bbox", "min_confidence"))
-_THREAT = Route("/threat-detect", "threat_detector", "Weapons and other dangerous things", ("bbox", "min_confidence"))
-_REID = Route("/person-reid", "person_reid", "512 numbers that tell a person's appearance", ("bbox",))
-_PET = Route("/pet-classify", "pet_classifier", "Cat or dog", ("bbox",))
-_DEPTH = Route("/depth-estimate", "depth_estimator", "How near each part of the picture is", ("bbox",))
+#: One detection of the picture, or several in one request.
+_BOXES = ("bbox", "boxes")
+_CERTAIN = (*_BOXES, "min_confidence")
+_POSE = Route("/pose-analyze", "pose_estimator", "Key points and posture of people", _CERTAIN)
+_THREAT = Route("/threat-detect", "threat_detector", "Weapons and other dangerous things", _CERTAIN)
+_REID = Route("/person-reid", "person_reid", "512 numbers that tell a person's appearance", _BOXES)
+_PET = Route("/pet-classify", "pet_classifier", "Cat or dog", _BOXES)
+_DEPTH = Route("/depth-estimate", "depth_estimator", "How near each part of the picture is", _BOXES)
 #: Everything about one detection, and about several of one picture: on each service for its own models.
 ENRICH = Route(
     "/enrich",
@@ -217,9 +220,9 @@ HEAVY = Service(
     budget_mb=6800,
     loading=Loading.ON_DEMAND,
     routes=(
-        Route("/vehicle-classify", "vehicle_classifier", "Which kind of vehicle, and its colour", ("bbox",)),
+        Route("/vehicle-classify", "vehicle_classifier", "Which kind of vehicle, and its colour", _BOXES),
         _PET,
-        Route("/clothing-classify", "fashion_clip", "What a person wears and carries", ("bbox",)),
+        Route("/clothing-classify", "fashion_clip", "What a person wears and carries", _BOXES),
         _POSE,
         _DEPTH,
         _THREAT,
@@ -228,7 +231,7 @@ HEAVY = Service(
             "/demographics",
             "demographics",
             "Apparent age and gender of a face: an estimate",
-            ("face_bbox", "bbox"),
+            ("face_bbox", "bbox", "face_boxes"),
             Kind.FACE,
             beside=("pose_estimator", "face_detector"),
         ),
@@ -236,14 +239,14 @@ HEAVY = Service(
             "/object-distance",
             "depth_estimator",
             "How far a thing is, or the whole picture",
-            ("bbox", "method", "calibration"),
+            (*_BOXES, "method", "calibration"),
             Kind.DISTANCE,
         ),
         Route(
             "/action-classify",
             "action_recognizer",
             "What somebody does over some moments",
-            ("labels", "bbox"),
+            ("labels", *_BOXES),
             Kind.FRAMES,
             optional=("labels",),
         ),
@@ -264,7 +267,7 @@ CLIP = Service(
     budget_mb=2400,  # the documented 800 are half precision; on a CPU the towers were measured at 1,240 and 380
     loading=Loading.ALWAYS,
     routes=(
-        Route("/embed", "clip", "A picture as 768 numbers", ("bbox",)),
+        Route("/embed", "clip", "A picture as 768 numbers", _BOXES),
         Route(
             "/anomaly-score",
             "clip",

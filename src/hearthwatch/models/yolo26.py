@@ -34,6 +34,8 @@ from hearthwatch.vision.yolo import YoloHead, decode_yolo
 DEFAULT_CLASSES = ("person", "car", "truck", "bus", "motorcycle", "bicycle", "dog", "cat", "bird")
 #: CONTRACT.md's default.
 DEFAULT_CONFIDENCE = 0.5
+#: Stands on the wire for every class that the weights name; no class has such a name.
+EVERY_CLASS = "*"
 #: The lowest confidence that is decoded; callers filter above it.
 MIN_CONFIDENCE = 0.25
 

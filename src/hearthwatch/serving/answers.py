@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import functools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from hearthwatch.enrichment.runner import ModelCall
+from hearthwatch.enrichment.runner import ModelCall, Outcome
 from hearthwatch.models import get_picture_model
 from hearthwatch.models.depth_estimator import DepthResult, Method
-from hearthwatch.models.yolo26 import DEFAULT_CLASSES, Detections, select
+from hearthwatch.models.yolo26 import DEFAULT_CLASSES, EVERY_CLASS, Detections, select
 from hearthwatch.services import Kind, Route
 from hearthwatch.serving.batches import each_picture
+from hearthwatch.serving.boxes import answered, ask_about, rows_of, several_boxes
 from hearthwatch.serving.desk import Asked, Desk, Json, ask, boxes_in, one_picture
 from hearthwatch.serving.embeddings import (
     anomaly_answer,
@@ -24,6 +26,7 @@ from hearthwatch.serving.embeddings import (
 from hearthwatch.serving.enrich import enrich_answer, enrich_batch_answer
 from hearthwatch.serving.faces import face_answer
 from hearthwatch.serving.frames import frames_answer
+from hearthwatch.serving.responses import row_fields, shared_fields
 from hearthwatch.vision.calibration import DepthCalibration
 from hearthwatch.vision.picture import Picture
 
@@ -37,17 +40,26 @@ def answer_of(desk: Desk, route: Route) -> Answer:
 
 
 def model_answer(desk: Desk, route: Route) -> Answer:
-    """One picture, or a detection in it, to one model's answer."""
-    adapter = get_picture_model(route.model)
+    """One picture, or detections in it, to one model's answer."""
+    adapter, nothing = get_picture_model(route.model), dict.fromkeys(row_fields(route))
+
+    def result_of(outcome: Outcome, asked: Asked, *, of_box: bool) -> Any:
+        result = adapter.for_one_box(outcome.result) if of_box else outcome.result
+        least = getattr(asked.fields, "min_confidence", None)
+        return result if least is None else result.at_least(least)
 
     async def answer(asked: Asked) -> Json:
-        picture = one_picture(asked, desk.limits)
-        boxes = boxes_in(asked, picture)
-        outcome = await ask(desk, ModelCall(route.model, picture, boxes, deadline=asked.deadline, alone=True))
-        result = adapter.for_one_box(outcome.result) if boxes else outcome.result
-        least = getattr(asked.fields, "min_confidence", None)
-        if least is not None:
-            result = result.at_least(least)
+        picture = one_picture(desk, asked)
+        boxes, several = boxes_in(asked, picture), several_boxes(asked, picture, desk.limits)
+        call = ModelCall(route.model, picture, boxes, deadline=asked.deadline, alone=True)
+        if several is not None:
+            found = await ask_about(desk, call, several)
+            results = [result_of(outcome, asked, of_box=True) for outcome in answered(found)]
+            told = functools.partial(adapter.rows_to_wire, results)
+            shared, rows = await asyncio.to_thread(told) if adapter.HEAVY_WIRE else told()
+            return rows_of(found, rows, nothing, dict.fromkeys(shared_fields(route)) | shared)
+        outcome = await ask(desk, call)
+        result = result_of(outcome, asked, of_box=bool(boxes))
         # A depth map is compressed to a PNG here: too long for the event loop.
         wire = await asyncio.to_thread(result.to_wire) if adapter.HEAVY_WIRE else result.to_wire()
         return {**wire, "weights": outcome.weights, "inference_time_ms": round(outcome.inference_time_ms, 2)}
@@ -56,19 +68,26 @@ def model_answer(desk: Desk, route: Route) -> Answer:
 
 
 def distance_answer(desk: Desk, route: Route) -> Answer:
-    """How far a thing in one picture is, or the picture as a whole."""
+    """How far things in one picture are, or the picture as a whole."""
+    nothing = dict.fromkeys(row_fields(route))
 
-    async def answer(asked: Asked) -> Json:
-        picture = one_picture(asked, desk.limits)
-        call = ModelCall(route.model, picture, boxes_in(asked, picture), deadline=asked.deadline, alone=True)
-        outcome = await ask(desk, call)
-        depth: DepthResult = outcome.result
+    def tell(depths: Sequence[DepthResult], asked: Asked) -> list[Json]:
         method: Method = asked.fields.method  # type: ignore[attr-defined]  # the route has the field
         calibration: DepthCalibration | None = asked.fields.calibration  # type: ignore[attr-defined]
+        return [depth.distance(method, calibration).to_wire() for depth in depths]
+
+    async def answer(asked: Asked) -> Json:
+        picture = one_picture(desk, asked)
+        several = several_boxes(asked, picture, desk.limits)
+        call = ModelCall(route.model, picture, boxes_in(asked, picture), deadline=asked.deadline, alone=True)
+        found = [await ask(desk, call)] if several is None else await ask_about(desk, call, several)
         # The median of a whole map takes milliseconds: too long for the event loop.
-        found = await asyncio.to_thread(depth.distance, method, calibration)
+        rows = await asyncio.to_thread(tell, [outcome.result for outcome in answered(found)], asked)
+        if several is not None:
+            return rows_of(found, rows, nothing, {})
+        outcome = answered(found)[0]
         milliseconds = round(outcome.inference_time_ms, 2)
-        return {**found.to_wire(), "weights": outcome.weights, "inference_time_ms": milliseconds}
+        return {**rows[0], "weights": outcome.weights, "inference_time_ms": milliseconds}
 
     return answer
 
@@ -77,7 +96,7 @@ def detect_answer(desk: Desk, route: Route) -> Answer:
     """One picture to its objects."""
 
     async def answer(asked: Asked) -> Json:
-        picture = one_picture(asked, desk.limits)
+        picture = one_picture(desk, asked)
         outcome = await ask(desk, ModelCall(route.model, picture, deadline=asked.deadline, alone=True))
         row = _row(desk, picture, outcome.result, asked)
         return {**row, "weights": outcome.weights, "inference_time_ms": round(outcome.inference_time_ms, 2)}
@@ -101,7 +120,8 @@ def _row(desk: Desk, picture: Picture, result: Detections, asked: Asked) -> Json
     """What one picture holds, by the confidence and the classes that were asked for."""
     wanted = getattr(asked.fields, "classes", None)
     confidence: float = asked.fields.confidence  # type: ignore[attr-defined]  # both kinds of route have the field
-    found = Detections(tuple(select(result, confidence, DEFAULT_CLASSES if wanted is None else wanted)))
+    kept = DEFAULT_CLASSES if wanted is None else None if EVERY_CLASS in wanted else wanted
+    found = Detections(tuple(select(result, confidence, kept)))
     if desk.metrics.detections is not None:
         for detection in found.detections:
             desk.metrics.detections.labels(detection.class_name).inc()

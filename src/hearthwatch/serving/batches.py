@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hearthwatch.enrichment.runner import ModelCall
@@ -60,16 +60,17 @@ async def _row(
     desk: Desk, route: Route, picture: Picture | HearthwatchError, asked: Asked, row: Row, nothing: Json
 ) -> Json:
     if not isinstance(picture, Picture):
-        return _failed(picture, nothing)
+        return failed_row(picture, nothing)
     outcome = (await desk.runner.run(ModelCall(route.model, picture, deadline=asked.deadline, alone=True)))[0]
     note_timings(outcome.timings)
     if isinstance(outcome.error, _OWN_ROW):
-        return _failed(outcome.error, nothing)
+        return failed_row(outcome.error, nothing)
     if outcome.error is not None:
         raise outcome.error
     found = row(picture, outcome.result)
     return {**found, "weights": outcome.weights, "inference_time_ms": outcome.inference_time_ms}
 
 
-def _failed(error: HearthwatchError, nothing: Json) -> Json:
+def failed_row(error: HearthwatchError, nothing: Mapping[str, Any]) -> Json:
+    """The row of what has no answer: the reason, and the other fields as `nothing` has them."""
     return {"error": str(error), "code": error.code, **nothing}

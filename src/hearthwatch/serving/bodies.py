@@ -37,8 +37,9 @@ FRAME_KEYS = ("frames", "frames_buffer")
 _LARGE_BODY = 1 << 20
 _DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.IGNORECASE)
 _WHITESPACE = re.compile(r"[ \t\r\n]+")
-#: Fields of a form beside its files: more is no request that we know.
-_MAX_FORM_FIELDS = 100
+#: Fields of a form beside its files, enough for as many labels and boxes as are allowed, and some more so that the
+#: refusal can say how many came: more than that is no request that we know.
+_MAX_FORM_FIELDS = 300
 
 
 @dataclass(frozen=True, slots=True)

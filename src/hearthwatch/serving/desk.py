@@ -22,9 +22,10 @@ from hearthwatch.hosting import LocalRunner
 from hearthwatch.services import Kind, Route, Service
 from hearthwatch.serving.bodies import BATCH, FRAMES, Body, read_body
 from hearthwatch.serving.envelope import exchange
-from hearthwatch.serving.fields import RequestFields, fields_model, takes_raw
+from hearthwatch.serving.fields import BOXES_OF_A_PICTURE, RequestFields, fields_model, takes_raw
 from hearthwatch.serving.limits import Intake, RequestLimits, pixels_of
 from hearthwatch.serving.metrics import ServiceMetrics
+from hearthwatch.serving.pictures import SharedPictures
 from hearthwatch.serving.problems import problem
 from hearthwatch.serving.status import ProcessStatus
 from hearthwatch.vision.boxes import Box, clamp_box
@@ -57,6 +58,7 @@ class Desk:
         intake: what the process holds of them at the same time.
         texts: embeddings of texts, kept for all services of the process; None where nobody reads any.
         pace: what its models take, for deadlines that are too short for all of them.
+        pictures: that requests of the process are about at the same time.
     """
 
     service: Service
@@ -67,6 +69,7 @@ class Desk:
     intake: Intake = field(default_factory=Intake)
     texts: TextEmbeddings | None = None
     pace: Pace = field(default_factory=Pace)
+    pictures: SharedPictures = field(default_factory=SharedPictures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +123,20 @@ async def ask(desk: Desk, call: ModelCall) -> Outcome:
     Raises:
         HearthwatchError: the model failed.
     """
-    outcome = (await desk.runner.run(call))[0]
-    note_timings(outcome.timings)
-    if outcome.error is not None:
-        raise outcome.error
-    return outcome
+    return (await ask_all(desk, call))[0]
+
+
+async def ask_all(desk: Desk, call: ModelCall) -> list[Outcome]:
+    """One question with an answer for each of its boxes.
+
+    Raises:
+        HearthwatchError: the model failed for all of them.
+    """
+    outcomes = await desk.runner.run(call)
+    note_timings(outcomes[0].timings)
+    if outcomes[0].error is not None and not any(outcome.done for outcome in outcomes):
+        raise outcomes[0].error
+    return outcomes
 
 
 def note_timings(timings: CallTimings) -> None:
@@ -141,16 +153,25 @@ def note_timings(timings: CallTimings) -> None:
         stages[name] = stages.get(name, 0.0) + value
 
 
-def one_picture(asked: Asked, limits: RequestLimits) -> Picture:
+def one_picture(desk: Desk, asked: Asked, *, parts: bool = False) -> Picture:
     """The picture of a request, its header checked.
+
+    Where the request is about parts of it, other requests about the same picture share it. About the whole of it they
+    do not: it may be decoded at reduced size then, and the answer must not depend on who else asks.
+
+    Args:
+        desk: the service.
+        asked: the request.
+        parts: it is about parts, whatever its fields are.
 
     Raises:
         ImageError: no picture, or over a limit.
     """
-    data = asked.body.pictures[0][1]
+    data, limits = asked.body.pictures[0][1], desk.limits
     if isinstance(data, InputError):
         raise data
-    picture = Picture(data, limits.picture)
+    parts = parts or any(getattr(asked.fields, name, None) is not None for name in BOXES_OF_A_PICTURE)
+    picture = desk.pictures.of(data, limits.picture) if parts else Picture(data, limits.picture)
     pixels_of([picture.size], limits)
     return picture
 

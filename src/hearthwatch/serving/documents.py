@@ -30,7 +30,7 @@ b.m { display: inline-block; min-width: 3.2rem; font: 600 13px ui-monospace, mon
 {% for route in routes %}
 <details><summary><b class="m">{{ route.method }}</b> <code>{{ route.path }}</code> — {{ route.summary }}</summary><div>
 {% if route.command %}<p>With a photo as it is:</p><pre>{{ route.command }}</pre>{% endif %}
-{% if route.example %}<p>As JSON:</p><pre>{{ route.example }}</pre>{% endif %}
+{% for title, example in route.examples %}<p>{{ title }}:</p><pre>{{ example }}</pre>{% endfor %}
 {% if route.takes %}<p>Takes</p><table>{% for name, text in route.takes %}
 <tr><td><code>{{ name }}</code></td><td>{{ text }}</td></tr>{% endfor %}</table>{% endif %}
 {% if route.gives %}<p>Answers</p><table>{% for name, text in route.gives %}
@@ -49,7 +49,7 @@ class _Row:
     path: str
     summary: str
     command: str
-    example: str
+    examples: list[tuple[str, str]]
     takes: list[tuple[str, str]]
     gives: list[tuple[str, str]]
     errors: list[tuple[str, str]]
@@ -75,10 +75,18 @@ def _rows(document: dict[str, Any]) -> Iterator[_Row]:
             )
             yield _Row(
                 method.upper(), path, operation.get("summary", ""), command,
-                json.dumps(_shortened(body["example"]), indent=2) if "example" in body else "",
+                [(title, json.dumps(_shortened(value), indent=2)) for title, value in _examples(body)],
                 _fields(document, body.get("schema", {})), _fields(document, _answer(operation)),
                 [(status, row["description"]) for status, row in operation["responses"].items() if status != "200"],
             )  # fmt: skip
+
+
+def _examples(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Titles and values of a body's examples."""
+    if "example" in body:
+        yield "As JSON", body["example"]
+    for row in body.get("examples", {}).values():
+        yield f"As JSON: {row['summary'].lower()}", row["value"]
 
 
 def _answer(operation: dict[str, Any]) -> dict[str, Any]:
@@ -88,6 +96,11 @@ def _answer(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fields(document: dict[str, Any], schema: dict[str, Any]) -> list[tuple[str, str]]:
+    if "properties" not in schema and "anyOf" in schema:  # an answer in one of several forms
+        told: dict[str, str] = {}
+        for form in schema["anyOf"]:
+            told = dict(_fields(document, form)) | told
+        return list(told.items())
     reference = schema.get("$ref", "")
     if reference:
         schema = document["components"]["schemas"][reference.rpartition("/")[2]]

@@ -140,7 +140,7 @@ def embed_text_answer(desk: Desk, _route: Route) -> Answer:
 
 
 async def _embed(desk: Desk, route: Route, asked: Asked) -> _Embedded:
-    picture = one_picture(asked, desk.limits)
+    picture = one_picture(desk, asked)
     boxes = boxes_in(asked, picture)
     outcome = await ask(desk, ModelCall(route.model, picture, boxes, deadline=asked.deadline, alone=True))
     result = get_picture_model(route.model).for_one_box(outcome.result) if boxes else outcome.result

@@ -92,7 +92,7 @@ def enrich_answer(desk: Desk, _route: Route) -> Answer:
     """One detection."""
 
     async def answer(asked: Asked) -> Json:
-        request = _request(asked, desk.limits)
+        request = _request(desk, asked)
         subject = subject_of(asked.fields, request.picture, "0")
         enrichment = await _enrich(desk, request, [subject])
         _raise_where_nothing_was_answered(enrichment)
@@ -106,7 +106,7 @@ def enrich_batch_answer(desk: Desk, _route: Route) -> Answer:
 
     async def answer(asked: Asked) -> Json:
         rows: list[EnrichDetection] = asked.fields.detections  # type: ignore[attr-defined]  # the route has the field
-        request = _request(asked, desk.limits)
+        request = _request(desk, asked)
         keys = _keys(rows, desk.limits)
         subjects: dict[str, Subject | HearthwatchError] = {}
         for key, row in zip(keys, rows, strict=True):
@@ -140,12 +140,13 @@ def subject_of(fields: Any, picture: Picture, key: str) -> Subject:
     return Subject(key, kind, box, fields.face_visible, face, fields.suspicious_score)
 
 
-def _request(asked: Asked, limits: RequestLimits) -> _Request:
+def _request(desk: Desk, asked: Asked) -> _Request:
+    limits = desk.limits
     options: EnrichOptions = asked.fields.options or EnrichOptions()  # type: ignore[attr-defined]
     if len(options.labels) > limits.max_labels:
         detail = f"{len(options.labels)} labels were sent; at most {limits.max_labels} are allowed"
         raise Refused(422, "too_many_texts", detail)
-    picture = one_picture(asked, limits)
+    picture = one_picture(desk, asked, parts=True)
     frames = [data if isinstance(data, InputError) else Picture(data, limits.picture) for data in asked.body.frames]
     pixels_of([picture.size, *filter(None, map(_size, frames))], limits)
     wishes = Wishes(options.depth_map, options.distance_method)

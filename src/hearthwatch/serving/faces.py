@@ -6,7 +6,7 @@ them shows one, there is none, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,9 @@ from hearthwatch.models.demographics import DemographicsResult
 from hearthwatch.models.face_detector import FaceResult
 from hearthwatch.models.pose_estimator import PoseResult
 from hearthwatch.services import Route
+from hearthwatch.serving.boxes import Meant, ask_about, rows_of, several_boxes
 from hearthwatch.serving.desk import Asked, Desk, Json, ask, boxes_in, one_picture
+from hearthwatch.serving.responses import row_fields
 from hearthwatch.vision.boxes import Box, clamp_box
 from hearthwatch.vision.faces import Face, NoFace, find_face, head_box
 from hearthwatch.vision.picture import Picture
@@ -27,10 +29,14 @@ POSE, FACES = "pose_estimator", "face_detector"
 
 
 def face_answer(desk: Desk, route: Route) -> Answer:
-    """One picture, or a person in it, to what a model says of the face."""
+    """One picture, or a person or faces in it, to what a model says of the face."""
+    nothing = dict.fromkeys(row_fields(route))
 
     async def answer(asked: Asked) -> Json:
-        picture = one_picture(asked, desk.limits)
+        picture = one_picture(desk, asked, parts=True)
+        several = several_boxes(asked, picture, desk.limits)
+        if several is not None:
+            return await _several(desk, ModelCall(route.model, picture, deadline=asked.deadline), several, nothing)
         question = _Question(desk, picture, asked.deadline)
         sent: Box | None = asked.fields.face_bbox  # type: ignore[attr-defined]  # the route has the field
         if sent is not None:
@@ -38,12 +44,33 @@ def face_answer(desk: Desk, route: Route) -> Answer:
         else:
             face = _inside(await question.look_for_face(boxes_in(asked, picture)), picture)
         if isinstance(face, NoFace):
-            nothing = DemographicsResult(None, None, None, None, None, {}, (face.reason, *question.remarks))
-            return {**nothing.to_wire(), **_place(None), **question.about()}
+            return {**_untold(face, *question.remarks), **question.about()}
         result = await question.ask(route.model, (face.bbox,))
         return {**result.to_wire(), **_place(face), **question.about()}
 
     return answer
+
+
+async def _several(desk: Desk, call: ModelCall, boxes: Sequence[Meant], nothing: Mapping[str, None]) -> Json:
+    """A row for each face that was sent; one that is too small to be looked at says so in its own."""
+    faces = [None if isinstance(box, BadBox) else find_face(face_bbox=box) for box in boxes]
+    looked = {index: boxes[index] for index, face in enumerate(faces) if not isinstance(face, NoFace)}
+    found = dict(zip(looked, await ask_about(desk, call, list(looked.values())), strict=True))
+    rows = [
+        {**outcome.result.to_wire(), **_place(face)}
+        for index, outcome in found.items()
+        if isinstance(outcome, Outcome) and outcome.done and isinstance(face := faces[index], Face)
+    ]
+    told = rows_of(list(found.values()), rows, nothing, {})
+    rest = iter(told["results"])
+    results = [_untold(face) if isinstance(face, NoFace) else next(rest) for face in faces]
+    return told | {"results": [row | {"index": index} for index, row in enumerate(results)]}
+
+
+def _untold(face: NoFace, *remarks: str) -> Json:
+    """What is said of a face that no network looked at."""
+    nothing = DemographicsResult(None, None, None, None, None, {}, (face.reason, *remarks))
+    return {**nothing.to_wire(), **_place(None)}
 
 
 @dataclass(slots=True)

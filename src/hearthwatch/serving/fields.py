@@ -24,7 +24,7 @@ from pydantic import (
 
 from hearthwatch.errors import BadBox, BadCalibration
 from hearthwatch.models.depth_estimator import Method
-from hearthwatch.models.yolo26 import DEFAULT_CLASSES, DEFAULT_CONFIDENCE
+from hearthwatch.models.yolo26 import DEFAULT_CLASSES, DEFAULT_CONFIDENCE, EVERY_CLASS
 from hearthwatch.selection import DETECTION_TYPES
 from hearthwatch.services import Route
 from hearthwatch.vision.boxes import Box, parse_box
@@ -65,21 +65,35 @@ MAX_CLASSES = 1000
 MAX_TEXT = 10_000
 #: Texts and labels where nobody sets another limit; what is checked is `RequestLimits`, which names both numbers.
 USUAL_TEXTS = 100
-#: Detections of one picture, likewise.
-USUAL_DETECTIONS = 100
+#: Detections of one picture, likewise, and boxes of one.
+USUAL_DETECTIONS = USUAL_BOXES = 100
 #: Far above the numbers of any embedding.
 MAX_EMBEDDING = 65_536
+#: Fields that hold several boxes of the picture, and all that hold any.
+SEVERAL_BOXES = ("boxes", "face_boxes")
+BOXES_OF_A_PICTURE = ("bbox", "face_bbox", *SEVERAL_BOXES)
 _BBOX = (
     "The detection that is meant, in pixels of the picture sent: [x1, y1, x2, y2], or an object with x1, y1, x2, y2 or "
     "x, y, width, height. In a form or a query: x1,y1,x2,y2. Absent: the whole picture."
 )
+_BOXES = (
+    f"Several boxes in one request, up to {USUAL_BOXES}, each in a form of bbox. The answer is then `results`, a row "
+    "for each in their order; a bad box has `error` and `code` in its own row. In a form or a query: x1,y1,x2,y2, as a "
+    "repeated key."
+)
+_BOXES_EXAMPLE = [[4.0, 4.0, 28.0, 28.0], {"x": 2.0, "y": 2.0, "width": 12.0, "height": 12.0}]
 _TYPE = f"What it is: {', '.join(DETECTION_TYPES)}. It says which models are asked."
 _FACE_VISIBLE = "Whether a face is to be seen: asks for apparent age and gender."
 _FACE_BBOX = "Where the face is, in the forms of bbox. Absent: where the head's joints or a face detector say."
 _SUSPICIOUS = "0 to 100; above 50 it is suspicious, and frames are asked for the action."
 
 
-def _box(value: Any) -> Box | None:
+def box_of(value: Any) -> Box | None:
+    """A box in any of its forms; None for null.
+
+    Raises:
+        BadBox: it is none.
+    """
     if value is None or isinstance(value, Box):
         return value
     if isinstance(value, str):
@@ -130,7 +144,7 @@ def _with_direction(values: list[float]) -> list[float]:
 
 
 CalibrationField = Annotated[Any, PlainValidator(_calibration), WithJsonSchema(_CALIBRATION_SCHEMA)]
-BoxField = Annotated[Any, PlainValidator(_box), WithJsonSchema(_BOX_SCHEMA)]
+BoxField = Annotated[Any, PlainValidator(box_of), WithJsonSchema(_BOX_SCHEMA)]
 Share = Annotated[float, BeforeValidator(_no_switch), Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
@@ -173,6 +187,9 @@ class EnrichDetection(BaseModel):
     suspicious_score: Score = Field(default=0.0, description=_SUSPICIOUS)
 
 
+#: What is no box costs its own row, so anything may stand in the list.
+_BOXES_SCHEMA = {"anyOf": [{"type": "array", "items": {}, "maxItems": USUAL_BOXES}, {"type": "null"}]}
+Boxes = Annotated[list[Any] | None, WithJsonSchema(_BOXES_SCHEMA)]
 Options = Annotated[
     EnrichOptions | None, WithJsonSchema({"anyOf": [EnrichOptions.model_json_schema(), {"type": "null"}]})
 ]
@@ -207,6 +224,7 @@ FIELDS: Mapping[str, InputField] = MappingProxyType(
             _BBOX,
             [4.0, 4.0, 28.0, 28.0],
         ),
+        "boxes": InputField(Boxes, None, _BOXES, _BOXES_EXAMPLE, form="many"),
         "method": InputField(
             Method,
             "center",
@@ -228,7 +246,7 @@ FIELDS: Mapping[str, InputField] = MappingProxyType(
         "classes": InputField(
             Annotated[list[Name], Field(max_length=MAX_CLASSES)] | None,
             None,
-            f"Class names to keep; absent: {', '.join(DEFAULT_CLASSES)}.",
+            f"Class names to keep, {EVERY_CLASS} for all; absent: {', '.join(DEFAULT_CLASSES)}.",
             ["person", "dog"],
             form="many",
         ),
@@ -250,6 +268,7 @@ FIELDS: Mapping[str, InputField] = MappingProxyType(
         "detection_type": InputField(Name, ..., _TYPE, "person"),
         "face_visible": InputField(Switch, False, _FACE_VISIBLE, False),
         "face_bbox": InputField(BoxField, None, _FACE_BBOX, [4.0, 4.0, 28.0, 28.0]),
+        "face_boxes": InputField(Boxes, None, f"Where faces are. {_BOXES}", _BOXES_EXAMPLE, form="many"),
         "suspicious_score": InputField(Score, 0.0, _SUSPICIOUS, 20.0),
         "options": InputField(
             Options, None, "depth_map, labels, distance_method. In a form: JSON.", {"distance_method": "median"}, "json"
@@ -292,6 +311,11 @@ def fields_model(route: Route) -> type[RequestFields]:
         default = None if may_be_absent else row.default
         rows[name] = (annotation, Field(default=default, description=row.description))
     return create_model(f"{class_name(route)}Fields", __base__=RequestFields, **rows)
+
+
+def several_field(route: Route) -> str | None:
+    """The field by which a route is asked about several boxes; None where it answers one question at a time."""
+    return next((name for name in route.fields if name in SEVERAL_BOXES), None)
 
 
 def takes_raw(route: Route) -> bool:

@@ -23,6 +23,7 @@ class RequestLimits:
         max_labels: likewise.
         max_frames: pictures in the order of time.
         max_detections: of one picture.
+        max_boxes: likewise, of a question to one model.
         timeout_s: for a request that states no deadline, reading its body included.
     """
 
@@ -34,6 +35,7 @@ class RequestLimits:
     max_texts: int = 100
     max_labels: int = 100
     max_detections: int = 100
+    max_boxes: int = 100
     timeout_s: float = 120.0
 
 

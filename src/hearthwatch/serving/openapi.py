@@ -9,16 +9,23 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, Field, create_model
 from starlette.responses import PlainTextResponse
 
-from hearthwatch.artifacts.description import WeightsOrigin
-from hearthwatch.models import get_model
 from hearthwatch.services import Kind, Route
 from hearthwatch.serving import schemas
 from hearthwatch.serving.bodies import BATCH, FORM, FRAME_KEYS, FRAMES, JSON, PICTURE_KEYS, RAW
-from hearthwatch.serving.fields import FIELDS, class_name, fields_model, takes_raw
+from hearthwatch.serving.fields import (
+    BOXES_OF_A_PICTURE,
+    FIELDS,
+    SEVERAL_BOXES,
+    USUAL_BOXES,
+    class_name,
+    fields_model,
+    several_field,
+    takes_raw,
+)
 from hearthwatch.serving.limits import RequestLimits
+from hearthwatch.serving.responses import response_model, rows_model
 
 _BINARY = {"type": "string", "format": "binary"}
 _BASE64 = {
@@ -70,7 +77,7 @@ def route_document(route: Route) -> dict[str, Any]:
     return {
         "summary": route.summary,
         "tags": ["models"],
-        "responses": {200: {"model": response_model(route), "description": "The answer"}, **_problems(ERRORS)},
+        "responses": {200: {"model": _answer(route), "description": "The answer"}, **_problems(ERRORS)},
         "openapi_extra": {"requestBody": _request_body(route), "parameters": [*_query(route), *_HEADERS]},
     }
 
@@ -94,19 +101,25 @@ def shared_document(path: str) -> dict[str, Any]:
     return {**document, "responses": {200: answer, **_problems(errors)}}
 
 
-@functools.cache
-def response_model(route: Route) -> type[BaseModel]:
-    """The whole answer of a route: the model's own fields and the time."""
-    named: type[BaseModel] | None = getattr(schemas, f"{class_name(route)}Response", None)
-    return named or create_model(
-        f"{class_name(route)}Response",
-        __base__=get_model(route.model).RESPONSE,
-        weights=(WeightsOrigin, Field(description=schemas.WEIGHTS)),
-        inference_time_ms=(
-            float,
-            Field(description="Preprocessing, network and postprocessing, in ms; neither queueing nor decoding."),
-        ),
-    )
+def _answer(route: Route) -> Any:
+    """What a route answers: in one form, or in another one about several boxes."""
+    one, several = response_model(route), rows_model(route)
+    return one if several is None else one | several
+
+
+def _examples(route: Route, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Requests that work: about one thing, and about several where the route takes several."""
+    fields, several = {name: FIELDS[name].example for name in route.fields}, several_field(route)
+    one = {name: value for name, value in fields.items() if name != several}
+    if several is None:
+        return {"example": {**shown, **one}}
+    many = {name: value for name, value in fields.items() if name not in BOXES_OF_A_PICTURE or name == several}
+    return {
+        "examples": {
+            "one": {"summary": "About one part of the picture", "value": {**shown, **one}},
+            "several": {"summary": "About several, a row each", "value": {**shown, **many}},
+        }
+    }
 
 
 def _problems(errors: Mapping[int, str]) -> dict[int, dict[str, Any]]:
@@ -116,7 +129,6 @@ def _problems(errors: Mapping[int, str]) -> dict[int, dict[str, Any]]:
 def _request_body(route: Route) -> dict[str, Any]:
     document = fields_model(route).model_json_schema()
     fields = document.get("properties", {})
-    example = {name: FIELDS[name].example for name in route.fields}
     picture: dict[str, Any] = {}
     form: dict[str, Any] = {}
     shown: dict[str, Any] = {}
@@ -141,7 +153,7 @@ def _request_body(route: Route) -> dict[str, Any]:
     }
     if not (route.kind.many or route.kind.pictureless):
         schema["anyOf"] = [{"required": [key]} for key in PICTURE_KEYS]
-    content: dict[str, Any] = {JSON: {"schema": schema, "example": {**shown, **example}}}
+    content: dict[str, Any] = {JSON: {"schema": schema, **_examples(route, shown)}}
     texts = {name: _as_text(name, value) for name, value in fields.items()}
     files = {key: {"type": "array", "items": _BINARY, "maxItems": MAX_FRAMES} for key in frames}
     form_schema = {"type": "object", "properties": {**form, **texts, **files}, "required": [*form, *required]}
@@ -155,6 +167,9 @@ def _as_text(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """A field as it stands in a form or a query."""
     if name in {"bbox", "face_bbox"}:
         return {"type": "string", "description": "x1,y1,x2,y2", "example": "4,4,28,28"}
+    if name in SEVERAL_BOXES:
+        sides = {"type": "string", "description": "x1,y1,x2,y2", "example": "4,4,28,28"}
+        return {"type": "array", "items": sides, "maxItems": USUAL_BOXES}
     if FIELDS[name].form == "json":
         return {"type": "string", "description": f"JSON. {schema.get('description', '')}"}
     return {key: value for key, value in schema.items() if key != "default"}

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp
 
@@ -21,6 +21,7 @@ from hearthwatch.serving.desk import Desk
 from hearthwatch.serving.guard import Access
 from hearthwatch.serving.limits import Intake, RequestLimits
 from hearthwatch.serving.metrics import ServiceMetrics
+from hearthwatch.serving.pictures import SharedPictures
 from hearthwatch.serving.server import Ports
 from hearthwatch.serving.status import ProcessStatus
 
@@ -62,12 +63,14 @@ class Process:
         status: of the process.
         runner: of all services.
         on_close: called when nothing more is to be answered, before the models are given back.
+        pictures: that requests are about at the same time.
     """
 
     apps: Mapping[str, ASGIApp]
     status: ProcessStatus
     runner: LocalRunner
     on_close: Callable[[], object] | None = None
+    pictures: SharedPictures = field(default_factory=SharedPictures)
 
     def on_ports(self, ports: Mapping[str, int], *, close_s: float) -> Ports:
         """All services as one application.
@@ -133,9 +136,11 @@ def build_process(
     apps: dict[str, ASGIApp] = {}
     intake = Intake()
     texts = TextEmbeddings(runner)
+    pictures = SharedPictures()
     for service in services:
         metrics = ServiceMetrics(service, status)
         hosting.add(service.models, metrics)
-        desk = Desk(service, runner, status, metrics, limits or RequestLimits(), intake, texts)
+        limits = limits or RequestLimits()
+        desk = Desk(service, runner, status, metrics, limits, intake, texts, pictures=pictures)
         apps[service.name] = build_app(desk, access)
-    return Process(apps, status, runner, on_close)
+    return Process(apps, status, runner, on_close, pictures)
