@@ -156,10 +156,16 @@ class TestBodies:
         assert body["headers"] == {"Content-Type": "image/jpeg"}
         assert body["params"] == {"bbox": "1.0,2.5,3.0,4.0", "confidence": "0.5", "use_ensemble": "false"}
 
+    def test_lists_of_words_and_boxes_are_repeated_there(self) -> None:
+        body = body_of({"boxes": [Box(1, 2, 3, 4), Box(5, 6, 7, 8)], "classes": ["a, b"]}, SENT)
+        assert body["content"] == b"jpeg"
+        assert body["params"] == {"boxes": ["1.0,2.0,3.0,4.0", "5.0,6.0,7.0,8.0"], "classes": ["a, b"]}
+
     @pytest.mark.parametrize(
         ("name", "value", "texts"),
         [
-            ("labels", ["a, b", "c"], ["a, b", "c"]),
+            ("labels", ["a, b", "c" * QUERY_CHARACTERS], ["a, b", "c" * QUERY_CHARACTERS]),
+            ("boxes", [Box(1, 2, 3, 4)] * 200, ["1.0,2.0,3.0,4.0"] * 200),
             ("options", {"depth_map": True}, ['{"depth_map":true}']),
             ("baseline_embedding", [0.5, 1.0], ["[0.5,1.0]"]),
             ("detections", [{"bbox": [1, 2, 3, 4]}], ['[{"bbox":[1,2,3,4]}]']),

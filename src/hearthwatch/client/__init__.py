@@ -8,6 +8,7 @@ from hearthwatch.client.enriched import Enriched
 from hearthwatch.client.enrichment import EnrichmentClient
 from hearthwatch.client.metrics import increment_enrichment_retry, observe_ai_request_duration, record_pipeline_error
 from hearthwatch.client.retries import RetryPolicy
+from hearthwatch.client.runner import HttpRunner
 from hearthwatch.client.transport import Surroundings
 from hearthwatch.errors import (
     BadAnswer,
@@ -33,6 +34,7 @@ __all__ = [
     "Enriched",
     "EnrichmentClient",
     "EnrichmentUnavailableError",
+    "HttpRunner",
     "RetryPolicy",
     "ServiceFailed",
     "ServiceOverloaded",

@@ -22,17 +22,19 @@ def body_of(
     """The arguments of an httpx request.
 
     Args:
-        fields: beside the pictures, None where one is left to the service: numbers, words, boxes, lists of words, or
-            anything that is JSON.
+        fields: beside the pictures, None where one is left to the service: numbers, words, boxes, lists of words or
+            of boxes, or anything that is JSON.
         picture: the one that the question is about; None where the frames alone are.
         frames: pictures in the order of time.
         raw: whether the route takes a picture as the body.
     """
     given = {name: value for name, value in fields.items() if value is not None}
-    if raw and picture is not None and not frames and all(map(_is_scalar, given.values())):
-        texts = {name: _text(value) for name, value in given.items()}
-        if sum(map(len, texts.values())) <= QUERY_CHARACTERS:
-            return {"content": picture.data, "headers": {"Content-Type": picture.media_type}, "params": texts}
+    if raw and picture is not None and not frames and all(map(_is_flat, given.values())):
+        texts = {name: _texts(value) for name, value in given.items()}
+        # Each with its name and two signs: several boxes have the name again and again.
+        if sum(len(name) + len(text) + 2 for name in texts for text in texts[name]) <= QUERY_CHARACTERS:
+            params = {name: values if isinstance(given[name], list) else values[0] for name, values in texts.items()}
+            return {"content": picture.data, "headers": {"Content-Type": picture.media_type}, "params": params}
     files = [("file", picture)] if picture is not None else []
     files += [("frames", frame) for frame in frames]
     return {
@@ -45,12 +47,19 @@ def _is_scalar(value: Any) -> bool:
     return isinstance(value, str | int | float | Box)
 
 
+def _is_flat(value: Any) -> bool:
+    """Whether it can stand in a query: a scalar, or a list of words or of boxes, which is a repeated key."""
+    if _is_scalar(value):
+        return True
+    return isinstance(value, list) and bool(value) and all(isinstance(part, str | Box) for part in value)
+
+
 def _texts(value: Any) -> list[str]:
-    """A field of a form: a list of words is a repeated one."""
+    """A field of a form or a query: a list of words or of boxes is a repeated one."""
     if _is_scalar(value):
         return [_text(value)]
-    if isinstance(value, list | tuple) and value and all(isinstance(word, str) for word in value):
-        return list(value)
+    if _is_flat(value):
+        return list(map(_text, value))
     return [orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()]
 
 

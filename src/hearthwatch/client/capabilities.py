@@ -50,6 +50,7 @@ ACTION = Capability("enrichment_action", "/action-classify", HEAVY.name, "action
 ENRICH = Capability("enrichment_enrich", "/enrich", HEAVY.name, raw=False)
 ENRICH_BATCH = Capability("enrichment_enrich", "/enrich/batch", HEAVY.name, raw=False)
 EMBED = Capability("clip_embed", "/embed", CLIP.name)
+EMBED_TEXT = Capability("clip_embed_text", "/embed-text", CLIP.name, raw=False)
 ANOMALY = Capability("clip_anomaly_score", "/anomaly-score", CLIP.name, raw=False)
 CLASSIFY = Capability("clip_classify", "/classify", CLIP.name)
 SIMILARITY = Capability("clip_similarity", "/similarity", CLIP.name)

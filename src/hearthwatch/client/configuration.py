@@ -27,6 +27,7 @@ class ClientConfig:
         breaker: when a capability is left alone.
         api_key: of the services; None where they ask for none.
         max_answer_bytes: a longer answer is none.
+        switched_off: models that somebody does not want at all; a runner does not offer them.
     """
 
     urls: Mapping[str, str]
@@ -37,6 +38,7 @@ class ClientConfig:
     breaker: BreakerLimits = field(default_factory=BreakerLimits)
     api_key: str | None = field(default=None, repr=False)
     max_answer_bytes: int = MAX_ANSWER_BYTES
+    switched_off: frozenset[str] = frozenset()
 
     @property
     def attempt_s(self) -> float:
@@ -72,6 +74,7 @@ class ClientConfig:
                 probe_timeout_s=attempt_s,
             ),
             api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+            switched_off=settings.switched_off,
         )
 
     @classmethod

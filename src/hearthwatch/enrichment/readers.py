@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from hearthwatch.adapter.wire import reader
 from hearthwatch.models.action_recognizer import ActionAdapter, ActionResult
 from hearthwatch.models.clip import CLIPAdapter, CLIPResult
+from hearthwatch.models.clip_text import CLIPTextAdapter, TextEmbedding
 from hearthwatch.models.clothing import ClothingClassificationResult
 from hearthwatch.models.demographics import DemographicsAdapter, DemographicsResult
-from hearthwatch.models.depth_estimator import DepthAdapter, DepthResult, ObjectDistance
+from hearthwatch.models.depth_estimator import (
+    DepthAdapter,
+    DepthBoxAnswer,
+    DepthMapAnswer,
+    DepthResult,
+    ObjectDistance,
+)
 from hearthwatch.models.fashion_clip import ClothingAdapter
 from hearthwatch.models.person_reid import ReIDAdapter, ReIDResult
 from hearthwatch.models.pet_classifier import PetAdapter, PetClassificationResult
@@ -26,5 +36,12 @@ embedding = reader(CLIPResult, CLIPAdapter.RESPONSE)
 pet = reader(PetClassificationResult, PetAdapter.RESPONSE)
 poses = reader(Poses, PoseAdapter.RESPONSE)
 reid = reader(ReIDResult, ReIDAdapter.RESPONSE)
+text = reader(TextEmbedding, CLIPTextAdapter.RESPONSE)
 threats = reader(ThreatResult, ThreatAdapter.RESPONSE)
 vehicle = reader(VehicleClassificationResult, VehicleAdapter.RESPONSE)
+
+
+def depth_rows(told: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], DepthResult]:
+    """What reads the rows of an answer about several boxes: the map comes once, and is read once for all of them."""
+    depth_map = DepthResult.map_from_wire(DepthMapAnswer.model_validate(told).model_dump())
+    return lambda row: depth_map.with_box(DepthBoxAnswer.model_validate(row).model_dump())
