@@ -403,6 +403,29 @@ class TestThePipeline:
         assert "face_detector" not in http.successful_models, "it has no route of its own"
         assert http.data.skipped["a"].keys() >= {"face_detector"}
 
+    def test_the_example_of_the_page_runs_as_it_stands(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        page = (Path(__file__).parents[1] / "docs/client.md").read_text(encoding="utf-8")
+        (example,) = (text for text in page.split("```")[1::2] if "HttpRunner" in text)
+        names: dict[str, Any] = {}
+        exec(example.removeprefix("python\n"), names)  # noqa: S102 - our own page
+        variables = {
+            "enrichment": "ENRICHMENT_URL",
+            "light": "ENRICHMENT_LIGHT_URL",
+            "clip": "CLIP_URL",
+            "yolo26": "YOLO26_URL",
+        }
+        for service, variable in variables.items():
+            monkeypatch.setenv(variable, world.config.urls[service])
+
+        async def run() -> EnrichmentTrackingResult:
+            async with world.local() as local:
+                found: EnrichmentTrackingResult = await names["enrich"](DETECTIONS, DATA, local)
+                return found
+
+        found = asyncio.run(run())
+        assert "face_detector" in found.successful_models
+        assert "fashion_clip" in found.successful_models
+
     def test_a_service_that_is_away_costs_its_own_models(self, world: World) -> None:
         urls = {**world.config.urls, "enrichment": "http://127.0.0.1:1"}
         found = world.http(enriched, urls=urls)

@@ -14,7 +14,7 @@ from hearthwatch.models.demographics import DemographicsAnswer
 from hearthwatch.models.depth_estimator import DistanceAnswer
 from hearthwatch.models.yolo26 import DetectionsAnswer
 from hearthwatch.serving import enrich_schemas
-from hearthwatch.serving.fields import USUAL_TEXTS, BoxField, Embedding, Switch, Text, Texts
+from hearthwatch.serving.fields import USUAL_TEXTS, Boxes, BoxField, Embedding, Switch, Text, Texts
 from hearthwatch.vision.faces import Source
 
 EnrichRequest = enrich_schemas.EnrichRequest
@@ -85,7 +85,9 @@ class PictureRequest(BaseModel):
 
 
 class EmbedRequest(PictureRequest):
-    """A picture to embed."""
+    """A picture to embed, or several boxes of it."""
+
+    boxes: Boxes = Field(default=None, description="Several boxes: the answer is then a row for each.")
 
 
 class EmbedResponse(CLIPAnswer):
