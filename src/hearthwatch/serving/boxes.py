@@ -13,9 +13,10 @@ from hearthwatch.enrichment.runner import ModelCall, Outcome
 from hearthwatch.errors import BadBox, HearthwatchError, InputError
 from hearthwatch.serving.batches import failed_row
 from hearthwatch.serving.desk import Asked, Desk, Json, ask_all
-from hearthwatch.serving.fields import BOXES_OF_A_PICTURE, SEVERAL_BOXES, box_of
+from hearthwatch.serving.fields import BOXES_OF_A_PICTURE, SEVERAL_BOXES
 from hearthwatch.serving.limits import RequestLimits
 from hearthwatch.serving.problems import Refused
+from hearthwatch.serving.values import box_of
 from hearthwatch.vision.boxes import Box, clamp_box
 from hearthwatch.vision.picture import Picture
 

@@ -13,7 +13,8 @@ from hearthwatch.errors import UnknownModel
 from hearthwatch.models import get_model
 from hearthwatch.models.depth_estimator import DistanceAnswer, Method
 from hearthwatch.models.pose_estimator import KeypointAnswer, PosesAnswer
-from hearthwatch.serving.fields import BoxField, EnrichOptions, Name, Score, Switch
+from hearthwatch.serving.fields import EnrichOptions
+from hearthwatch.serving.values import BoxField, Name, Score, Switch
 
 Status = Literal["full", "partial", "failed", "skipped"]
 _TIME = "Of the model's call, in ms; all rows of a batch share it."

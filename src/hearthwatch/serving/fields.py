@@ -11,64 +11,29 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    WithJsonSchema,
-    create_model,
-)
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
-from hearthwatch.errors import BadBox, BadCalibration
 from hearthwatch.models.depth_estimator import Method
 from hearthwatch.models.yolo26 import DEFAULT_CLASSES, DEFAULT_CONFIDENCE, EVERY_CLASS
 from hearthwatch.selection import DETECTION_TYPES
 from hearthwatch.services import Route
-from hearthwatch.vision.boxes import Box, parse_box
-from hearthwatch.vision.calibration import DepthCalibration, calibration_from
-from hearthwatch.vision.embeddings import unit
+from hearthwatch.serving.values import (
+    MAX_CLASSES,
+    USUAL_BOXES,
+    USUAL_DETECTIONS,
+    USUAL_TEXTS,
+    Boxes,
+    BoxField,
+    CalibrationField,
+    Embedding,
+    Name,
+    Score,
+    Share,
+    Switch,
+    Text,
+    Texts,
+)
 
-_NUMBER = {"type": "number"}
-_BOX_SCHEMA = {
-    "anyOf": [
-        {"type": "array", "items": _NUMBER, "minItems": 4, "maxItems": 4, "title": "x1, y1, x2, y2"},
-        *(
-            {"type": "object", "properties": dict.fromkeys(sides, _NUMBER), "required": list(sides)}
-            for sides in (("x1", "y1", "x2", "y2"), ("x", "y", "width", "height"))
-        ),
-        {"type": "null"},
-    ]
-}
-_CALIBRATION_SCHEMA = {
-    "anyOf": [
-        {
-            "type": "object",
-            "properties": {
-                **dict.fromkeys(("slope", "offset", "nearest_m", "farthest_m"), _NUMBER),
-                "inverse": {"type": "boolean"},
-                "residual": {"anyOf": [_NUMBER, {"type": "null"}]},
-                "space": {"type": "string"},
-            },
-            "required": ["slope", "offset", "inverse", "nearest_m", "farthest_m"],
-            "additionalProperties": False,
-        },
-        {"type": "null"},
-    ]
-}
-#: Names of classes and the like; what is longer is no name.
-MAX_NAME = 200
-MAX_CLASSES = 1000
-#: Characters of a text for CLIP, which reads the first fifty words or so and says when it stopped.
-MAX_TEXT = 10_000
-#: Texts and labels where nobody sets another limit; what is checked is `RequestLimits`, which names both numbers.
-USUAL_TEXTS = 100
-#: Detections of one picture, likewise, and boxes of one.
-USUAL_DETECTIONS = USUAL_BOXES = 100
-#: Far above the numbers of any embedding.
-MAX_EMBEDDING = 65_536
 #: Fields that hold several boxes of the picture, and all that hold any.
 SEVERAL_BOXES = ("boxes", "face_boxes")
 BOXES_OF_A_PICTURE = ("bbox", "face_bbox", *SEVERAL_BOXES)
@@ -88,83 +53,15 @@ _FACE_BBOX = "Where the face is, in the forms of bbox. Absent: where the head's 
 _SUSPICIOUS = "0 to 100; above 50 it is suspicious, and frames are asked for the action."
 
 
-def box_of(value: Any) -> Box | None:
-    """A box in any of its forms; None for null.
-
-    Raises:
-        BadBox: it is none.
-    """
-    if value is None or isinstance(value, Box):
-        return value
-    if isinstance(value, str):
-        value = _numbers(value)
-    return parse_box(value)
-
-
-def _numbers(text: str) -> list[float]:
-    """`x1,y1,x2,y2` of a form or a query."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise BadBox(f"box {text[:100]!r} is not four numbers with commas between them") from error
-
-
-def _calibration(value: Any) -> DepthCalibration | None:
-    if value is None or isinstance(value, DepthCalibration):
-        return value
-    if not isinstance(value, Mapping):
-        raise BadCalibration(f"a calibration is an object, as `to_plain` gives it, and no {type(value).__name__}")
-    return calibration_from(value)
-
-
-def _no_switch(value: Any) -> Any:
-    """Pydantic takes true for 1; who writes it means something else."""
-    if isinstance(value, bool):
-        raise ValueError("a number is expected, not true or false")  # noqa: TRY004 - what pydantic collects
-    return value
-
-
-def _switch(value: Any) -> Any:
-    """True or false, and their words in a form; pydantic would take 1, yes and on as well."""
-    words = {"true": True, "false": False}
-    if isinstance(value, str) and value.lower() in words:
-        return words[value.lower()]
-    if not isinstance(value, bool):
-        raise ValueError("true or false is expected")  # noqa: TRY004 - what pydantic collects
-    return value
-
-
-def _with_direction(values: list[float]) -> list[float]:
-    """A direction: what has none cannot be compared, and would give a score that means nothing."""
-    try:
-        unit(values)
-    except ValueError as error:
-        raise ValueError("a baseline that is zero or not finite has no direction to compare with") from error
-    return values
-
-
-CalibrationField = Annotated[Any, PlainValidator(_calibration), WithJsonSchema(_CALIBRATION_SCHEMA)]
-BoxField = Annotated[Any, PlainValidator(box_of), WithJsonSchema(_BOX_SCHEMA)]
-Share = Annotated[float, BeforeValidator(_no_switch), Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Name = Annotated[str, Field(max_length=MAX_NAME)]
-Text = Annotated[str, Field(max_length=MAX_TEXT)]
-_Listed = {"minItems": 1, "maxItems": USUAL_TEXTS}
-Texts = Annotated[list[Text], Field(min_length=1, json_schema_extra=dict(_Listed))]
-Number = Annotated[float, BeforeValidator(_no_switch), Field(allow_inf_nan=False, strict=True)]
-Switch = Annotated[bool, BeforeValidator(_switch)]
-Score = Annotated[float, BeforeValidator(_no_switch), Field(ge=0.0, le=100.0, allow_inf_nan=False)]
-Embedding = Annotated[list[Number], AfterValidator(_with_direction), Field(min_length=2, max_length=MAX_EMBEDDING)]
-
-
 class EnrichOptions(BaseModel):
     """What can be chosen about the answer of `/enrich`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    depth_map: Annotated[bool, BeforeValidator(_switch)] = Field(
+    depth_map: Switch = Field(
         default=False, description="Whether the depth part has the map of the whole picture as well."
     )
-    labels: list[Annotated[str, Field(max_length=MAX_TEXT)]] = Field(
+    labels: list[Text] = Field(
         default=[],
         description="Actions to choose from, up to 100; empty: the documented ones.",
         json_schema_extra={"maxItems": USUAL_TEXTS},
@@ -187,9 +84,6 @@ class EnrichDetection(BaseModel):
     suspicious_score: Score = Field(default=0.0, description=_SUSPICIOUS)
 
 
-#: What is no box costs its own row, so anything may stand in the list.
-_BOXES_SCHEMA = {"anyOf": [{"type": "array", "items": {}, "maxItems": USUAL_BOXES}, {"type": "null"}]}
-Boxes = Annotated[list[Any] | None, WithJsonSchema(_BOXES_SCHEMA)]
 Options = Annotated[
     EnrichOptions | None, WithJsonSchema({"anyOf": [EnrichOptions.model_json_schema(), {"type": "null"}]})
 ]

@@ -18,7 +18,6 @@ from hearthwatch.serving.fields import (
     BOXES_OF_A_PICTURE,
     FIELDS,
     SEVERAL_BOXES,
-    USUAL_BOXES,
     class_name,
     fields_model,
     several_field,
@@ -26,6 +25,7 @@ from hearthwatch.serving.fields import (
 )
 from hearthwatch.serving.limits import RequestLimits
 from hearthwatch.serving.responses import response_model, rows_model
+from hearthwatch.serving.values import USUAL_BOXES
 
 _BINARY = {"type": "string", "format": "binary"}
 _BASE64 = {

@@ -14,7 +14,7 @@ from hearthwatch.models.demographics import DemographicsAnswer
 from hearthwatch.models.depth_estimator import DistanceAnswer
 from hearthwatch.models.yolo26 import DetectionsAnswer
 from hearthwatch.serving import enrich_schemas
-from hearthwatch.serving.fields import USUAL_TEXTS, Boxes, BoxField, Embedding, Switch, Text, Texts
+from hearthwatch.serving.values import USUAL_TEXTS, Boxes, BoxField, Embedding, Switch, Text, Texts
 from hearthwatch.vision.faces import Source
 
 EnrichRequest = enrich_schemas.EnrichRequest
