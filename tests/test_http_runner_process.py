@@ -7,7 +7,8 @@ import functools
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -153,18 +154,33 @@ def test_an_evening_is_judged_the_same_wherever_the_models_run(config: ClientCon
     assert there.enrichment.data.skipped == here.enrichment.data.skipped
 
 
+def light_on(port: int, folder: Path) -> AbstractContextManager[ServerProcess]:
+    """The light service in a process of its own; 0: on any free port."""
+    variables = SAMPLES | {"PORT": str(port)}
+    return server_process(folder / "models", folder / "cache", ("light",), verbose=False, **variables)
+
+
 def test_a_light_service_that_is_stopped_and_started_again(config: ClientConfig, empty: Path) -> None:
     """A process that ends and another one on its port, under a pipeline that goes on."""
     detections = [{"id": f"thing-{i}", "label": "person", "bbox": list(box)} for i, box in enumerate(BOXES)]
-    light: Callable[[str], Any] = lambda port: server_process(  # noqa: E731 - started twice
-        empty / "models", empty / "cache", ("light",), verbose=False, **(SAMPLES | {"PORT": port})
-    )
 
     async def enriched(http: HttpRunner) -> EnrichmentTrackingResult:
         return await EnrichmentPipeline(http).enrich_batch_with_tracking(detections, {None: EVENING})
 
+    def assert_without_light(found: EnrichmentTrackingResult, *words: str) -> None:
+        assert (found.status.value, set(found.failed_models)) == ("partial", LIGHT)
+        assert all(any(word in found.errors[model] for word in words) for model in LIGHT), found.errors
+        assert "fashion_clip" in found.successful_models
+
+    async def assert_back(http: HttpRunner) -> None:
+        await asyncio.sleep(0.6)  # until the circuits let somebody try
+        found = await enriched(http)
+        assert (found.status.value, set(found.failed_models)) == ("full", set())
+        circuits = [http.service("light").circuit(QUESTIONS[model].capability) for model in LIGHT]
+        assert {circuit.state for circuit in circuits} == {State.CLOSED}
+
     async def run() -> None:
-        with light("0") as first:
+        with light_on(0, empty) as first:
             port = first.ports["light"]
             settings = ClientConfig(
                 {**config.urls, "light": f"http://127.0.0.1:{port}"},
@@ -172,18 +188,18 @@ def test_a_light_service_that_is_stopped_and_started_again(config: ClientConfig,
                 breaker=BreakerLimits(1, recovery_timeout_s=0.5, half_open_max_calls=1),
             )
             http = HttpRunner(settings)
-            assert (await enriched(http)).status.value == "full"
-            assert await asyncio.to_thread(first.stop) == 0
-        found = await enriched(http)
-        assert (found.status.value, set(found.failed_models)) == ("partial", LIGHT)
-        assert all(found.errors[model] for model in LIGHT)
-        assert "fashion_clip" in found.successful_models
-        with light(str(port)):
-            await asyncio.sleep(0.6)
-            found = await enriched(http)
-            assert (found.status.value, set(found.failed_models)) == ("full", set())
-            circuits = [http.service("light").circuit(QUESTIONS[model].capability) for model in LIGHT]
-            assert {circuit.state for circuit in circuits} == {State.CLOSED}
+            pending = asyncio.create_task(enriched(http))
+            await asyncio.sleep(0.03)  # it is asked, and still loads its models
+            first.process.kill()
+            assert_without_light(await pending, "hung up", "refuses connections")
+        with light_on(port, empty) as second:
+            await assert_back(http)
+            assert await asyncio.to_thread(second.stop) == 0
+        assert_without_light(await enriched(http), "refuses connections", "hung up")
+        # Where the other service took its time, the circuits let somebody try in between.
+        assert_without_light(await enriched(http), "is not asked for now", "refuses connections")
+        with light_on(port, empty):
+            await assert_back(http)
         await http.close()
 
     asyncio.run(run())
