@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -38,6 +40,7 @@ from hearthwatch.pipeline import DetectionInput, EnrichmentPipeline, EnrichmentT
 from hearthwatch.services import SERVICES, Kind
 from hearthwatch.settings import read_settings
 from hearthwatch.vision.boxes import Box
+from hearthwatch.vision.image import Image
 from hearthwatch.vision.picture import Picture
 from loopback import on_loopback
 from made_up import OUTPUTS, write_networks
@@ -194,6 +197,34 @@ def test_pixels_that_were_never_encoded_are_sent_too(world: World) -> None:
     assert [outcome.result is None for outcome in http] == [outcome.result is None for outcome in local]
 
 
+class Watched(Picture):
+    """Counts who looks at its pixels."""
+
+    looks = 0
+
+    def image(self, at_least: int | None = None, *, keep: bool = True) -> Image:
+        self.looks += 1
+        return super().image(at_least, keep=keep)
+
+
+def test_pixels_are_encoded_once_for_all_models_and_kept_no_longer(world: World) -> None:
+    models = ("pose_estimator", "threat_detector", "person_reid", "pet_classifier", "depth_estimator")
+
+    async def run(asked: Sequence[str]) -> int:
+        picture = Watched.of(np.zeros((480, 640, 3), np.uint8))
+        assert isinstance(picture, Watched)
+        async with HttpRunner(world.config) as http:
+            answers = await asyncio.gather(*(http.run(ModelCall(model, picture, BOXES)) for model in asked))
+            assert all(outcome.done for outcomes in answers for outcome in outcomes)
+            looks, alive = picture.looks, weakref.ref(picture)
+            del picture
+            gc.collect()
+            assert alive() is None
+            return looks
+
+    assert asyncio.run(run(models)) == asyncio.run(run(models[:1]))
+
+
 def test_boxes_of_a_picture_that_was_made_smaller_are_answered_in_its_own_pixels(world: World) -> None:
     async def run() -> list[Outcome]:
         async with HttpRunner(world.config, max_side=320) as http:
@@ -295,6 +326,12 @@ class TestFailures:
     def test_a_deadline_that_is_over(self, world: World) -> None:
         outcomes = world.ask(call_of("pet_classifier", BOXES, deadline=0.0))
         assert [type(outcome.error) for outcome in outcomes] == [DeadlineExceeded] * 3
+
+    @pytest.mark.parametrize("labels", ["waving", [""], [7]], ids=str)
+    def test_labels_that_are_none(self, labels: Any, world: World) -> None:
+        options = (("labels", labels),)
+        local, http = world.both(partial(ModelCall, "action_recognizer", Picture(DATA), (), (Picture(DATA),), options))
+        assert type(local[0].error) is type(http[0].error) is InputError
 
     @pytest.mark.parametrize("model", ["face_detector", "toaster"])
     def test_a_model_without_a_route(self, model: str, world: World) -> None:

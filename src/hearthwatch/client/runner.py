@@ -7,16 +7,22 @@ capability.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import httpx
+
+from hearthwatch.adapter.frames import labels_or
 from hearthwatch.client.bodies import body_of
 from hearthwatch.client.client import ServiceClient
+from hearthwatch.client.configuration import ClientConfig
 from hearthwatch.client.pictures import Outgoing
 from hearthwatch.client.questions import QUESTIONS, Question
-from hearthwatch.client.transport import Told
+from hearthwatch.client.transport import Surroundings, Told
 from hearthwatch.enrichment.runner import CallTimings, ModelCall, Outcome
-from hearthwatch.errors import HearthwatchError, InferenceFailed, InputError, UnknownModel
+from hearthwatch.errors import HearthwatchError, ImageError, InferenceFailed, InputError, UnknownModel
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.picture import Picture
 
@@ -30,6 +36,17 @@ class HttpRunner(ServiceClient):
     Made, configured and closed as the clients: `async with HttpRunner() as runner`. Deadlines of calls are seconds of
     `Surroundings.clock`. A face of less than 20 pixels is no face to the service, as `/demographics` says.
     """
+
+    def __init__(
+        self,
+        config: ClientConfig | None = None,
+        *,
+        max_side: int | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        super().__init__(config, max_side=max_side, transport=transport, surroundings=surroundings)
+        self._encodings: WeakKeyDictionary[Picture, asyncio.Future[list[Outgoing]]] = WeakKeyDictionary()
 
     def offers(self, model: str) -> bool:
         """Whether a service that we have an address of answers for that model, and nobody switched it off."""
@@ -75,7 +92,7 @@ class HttpRunner(ServiceClient):
             return {"json": {"texts": list(call.texts)}}, None
         clip = question.about == "frames"
         pictures = _clip(call.picture, call.frames) if clip else [call.picture]
-        sent, *frames = await self._outgoing(pictures)
+        sent, *frames = [await self._encoded(picture) for picture in pictures]
         fields = {**question.fields, **_labels(call)}
         asked = call.boxes if call.boxes or question.whole else (_whole(call.picture),)
         if asked and question.boxes:
@@ -84,6 +101,21 @@ class HttpRunner(ServiceClient):
         if clip:
             return body_of(fields, None, [sent, *frames]), sent
         return body_of(fields, sent, raw=question.capability.raw), sent
+
+    async def _encoded(self, picture: Picture) -> Outgoing:
+        """What is sent of a picture: encoded once where it has to be, however many models are asked about it."""
+        if picture.data is not None and self._max_side is None:
+            return (await self._outgoing([picture]))[0]
+        encoding = self._encodings.get(picture)
+        if encoding is None:
+            encoding = asyncio.ensure_future(self._outgoing([picture]))
+            self._encodings[picture] = encoding
+        try:
+            return (await asyncio.shield(encoding))[0]
+        except ImageError:
+            # Its traceback holds the picture, which would never leave then.
+            self._encodings.pop(picture, None)
+            raise
 
 
 def _outcome(model: str, answer: Any, weights: str, timings: CallTimings) -> Outcome:
@@ -100,8 +132,12 @@ def _timings(told: Told) -> CallTimings:
 
 
 def _labels(call: ModelCall) -> Mapping[str, Any]:
-    """What a clip is compared with, where somebody chose it."""
-    labels = dict(call.options).get("labels")
+    """What a clip is compared with, where somebody chose it.
+
+    Raises:
+        InputError: as in one process, where they are none.
+    """
+    labels = labels_or(dict(call.options).get("labels"), ())
     return {"labels": list(labels)} if labels else {}
 
 
