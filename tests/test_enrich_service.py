@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from hearthwatch.enrichment import DetectionEnrichment, PictureEnrichment
 from hearthwatch.enrichment.parts import PARTS, became_of
 from hearthwatch.errors import BudgetTooSmall, DeadlineExceeded, InferenceFailed, OutOfMemory, QueueFull
-from hearthwatch.models import MODELS, ThreatResult, get_model
+from hearthwatch.models import MODELS, ActionResult, ThreatResult, get_model
 from hearthwatch.models.threat_detector import SPEC as THREAT
 from hearthwatch.selection import DETECTION_TYPES, get_models_for_detection_type
 from hearthwatch.services import ENRICH, ENRICH_BATCH, LIGHT, Service
@@ -50,24 +50,10 @@ SCENARIOS: dict[str, tuple[dict[str, Any], set[str], int]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Answered:
-    """What a model that is not part of this version answers."""
-
-    told: Mapping[str, Any]
-
-    def to_wire(self) -> dict[str, Any]:
-        return dict(self.told)
-
-
-CLOTHING = {
-    "clothing_type": "hoodie",
-    "categories": {"casual": {"top_match": "x", "confidence": 0.4, "all_scores": {}}},
-}
-ACTIONS = {"action": "person hiding", "top_action": "person hiding", "confidence": 0.7, "all_scores": {}}
+CLOTHES = answer("fashion_clip", BOX)
+HIDING = ActionResult({"person hiding": 0.7, "person walking": 0.3})
 LATER = {
-    "fashion_clip": lambda _box: Answered(CLOTHING),
-    "action_recognizer": lambda _box: Answered(ACTIONS),
+    "action_recognizer": lambda _box: HIDING,
     "threat_detector": lambda _box: ThreatResult(),
     "pose_estimator": lambda _box: pose(),
 }
@@ -172,8 +158,8 @@ class TestParts:
         own = {"weights": "real", "inference_time_ms": 2.0}
         assert body["threat"] == answer("threat_detector", BOX).to_wire() | own
         assert body["demographics"] == answer("demographics", FACE_BOX).to_wire() | own
-        assert body["clothing"] == CLOTHING | own
-        assert body["action"] == ACTIONS | own
+        assert body["clothing"] == CLOTHES.to_wire() | own
+        assert body["action"] == HIDING.to_wire() | own
         assert body["reid_embedding"] == answer("person_reid", BOX).embedding.tolist()
         assert body["reid_space"] == answer("person_reid", BOX).space
         assert (body["weights"], body["inference_time_ms"]) == ("real", 2.0 * 7)
@@ -191,7 +177,7 @@ class TestParts:
         assert (body["demographics"]["age_group"], body["demographics"]["gender"]) == ("young_adult", "female")
         assert f"{body['demographics']['confidence']:.0%}" == "80%"
         assert body["action"]["top_action"] == "person hiding"
-        assert body["clothing"]["categories"]["casual"]["top_match"] == "x"
+        assert body["clothing"]["categories"]["casual"]["top_match"] == CLOTHES.categories["casual"].top_match
 
     def test_depth_is_a_distance_by_the_method_with_the_map_on_request(self) -> None:
         near, far = (told(Host(), options={"distance_method": name})["depth"] for name in ("min", "mean"))
