@@ -164,8 +164,8 @@ class TestNextSteps:
         text = self.steps(tmp_path, monkeypatch)
         assert f"{program()} analyze your.jpg" in text
         assert f"{program()} models pull" in text
-        assert "15 networks: 13.9 MiB and 12 files whose size the hub tells; " in text
-        assert "MIT (6), AGPL-3.0 (5), Apache-2.0 (3) and CC-BY-NC-SA-4.0 (1)" in text
+        assert "17 networks: 13.9 MiB and 14 files whose size the hub tells; " in text
+        assert "MIT (6), AGPL-3.0 (5), Apache-2.0 (5) and CC-BY-NC-SA-4.0 (1)" in text
         assert "OFFLINE" not in text
 
     def test_what_a_photo_would_be_looked_at_with_is_told(
