@@ -2,8 +2,8 @@
 
 Network  YOLO11x-seg or any other YOLO segmentation network (YOLOv8, YOLO11, YOLO26), either head.
 Weights  a segmentation network trained on CarDD (Wang et al. 2022, arXiv:2211.00945: dent, scratch, crack, glass
-         shatter, lamp broken, tire flat) as an ONNX export; AGPL-3.0 for the one that is known to us. The names are
-         those of the file, whatever they are.
+         shatter, lamp broken, tire flat), as an ONNX export or a checkpoint of YOLOv8 or YOLO11; AGPL-3.0 for the one
+         that is known to us. The names are those of the file, whatever they are.
 Input    a crop of one vehicle with a margin, letterboxed to 640 x 640, RGB, 0..1.
 Output   a head (N, 4 + classes + 32, 8400), or (N, 300, 38) end-to-end, and mask prototypes (N, 32, 160, 160); see
          `adapter.segment_output` and `vision.masks`.
