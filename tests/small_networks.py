@@ -40,6 +40,14 @@ SCALES = {
     "l": [1, 1, 512],
     "x": [1, 1.25, 512],
 }
+SCALES_11 = {
+    "n": [0.5, 0.25, 1024],
+    "s": [0.5, 0.5, 1024],
+    "m": [0.5, 1.0, 512],
+    "l": [1.0, 1.0, 512],
+    "x": [1.0, 1.5, 512],
+}
+SCALES_11_NESTED = frozenset("mlx")
 
 
 def plan_of(head: list[Any], *, classes: int = 80, scale: str = "n") -> dict[str, Any]:
@@ -55,6 +63,30 @@ def plan_of(head: list[Any], *, classes: int = 80, scale: str = "n") -> dict[str
     neck += [[-1, 1, "Conv", [512, 3, 2]], [[-1, 9], 1, "Concat", [1]], [-1, 3, "C2f", [1024]]]
     neck.append([[15, 18, 21], 1, *head])
     plan = {"nc": classes, "kpt_shape": [17, 3], "scales": SCALES, "scale": scale, "backbone": backbone, "head": neck}
+    return copy.deepcopy(plan)
+
+
+def plan_11_of(head: list[Any], *, classes: int = 80, scale: str = "n") -> dict[str, Any]:
+    """The same of YOLO11. The three larger networks nest everywhere, as their tensors show and their plan does not."""
+    nested = scale in SCALES_11_NESTED
+    backbone: list[Any] = [[-1, 1, "Conv", [64, 3, 2]], [-1, 1, "Conv", [128, 3, 2]]]
+    for channels, more, wider in ((256, [nested, 0.25], 256), (512, [nested, 0.25], 512), (512, [True], 1024)):
+        backbone += [[-1, 2, "C3k2", [channels, *more]], [-1, 1, "Conv", [wider, 3, 2]]]
+    backbone += [[-1, 2, "C3k2", [1024, True]], [-1, 1, "SPPF", [1024, 5]], [-1, 2, "C2PSA", [1024]]]
+    up = [-1, 1, "nn.Upsample", ["None", 2, "nearest"]]
+    neck: list[Any] = [up, [[-1, 6], 1, "Concat", [1]], [-1, 2, "C3k2", [512, nested]]]
+    neck += [up, [[-1, 4], 1, "Concat", [1]], [-1, 2, "C3k2", [256, nested]]]
+    neck += [[-1, 1, "Conv", [256, 3, 2]], [[-1, 13], 1, "Concat", [1]], [-1, 2, "C3k2", [512, nested]]]
+    neck += [[-1, 1, "Conv", [512, 3, 2]], [[-1, 10], 1, "Concat", [1]], [-1, 2, "C3k2", [1024, True]]]
+    neck.append([[16, 19, 22], 1, *head])
+    plan = {
+        "nc": classes,
+        "kpt_shape": [17, 3],
+        "scales": SCALES_11,
+        "scale": scale,
+        "backbone": backbone,
+        "head": neck,
+    }
     return copy.deepcopy(plan)
 
 
@@ -111,8 +143,8 @@ def smallest_cosine(a: Float, b: Float) -> float:
 
 
 def small_networks() -> dict[str, Callable[[], Network]]:
-    def yolo(head: list[Any], task: str) -> Network:
-        plan = plan_of(head, classes=3)
+    def yolo(head: list[Any], task: str, planned: Callable[..., dict[str, Any]] = plan_of) -> Network:
+        plan = planned(head, classes=3)
         return build_network(yolo_tensors(plan), yaml=plan, task=task, file="test.pt")
 
     plan, config = ViTPlan(5, width=32, layers=2, heads=4, inner=48, grid=(4, 6)), {"num_attention_heads": 4}
@@ -127,6 +159,9 @@ def small_networks() -> dict[str, Callable[[], Network]]:
         "yolov8-detect": lambda: yolo(DETECT, "detect"),
         "yolov8-pose": lambda: yolo(POSE, "pose"),
         "yolov8-segment": lambda: yolo(SEGMENT, "segment"),
+        "yolo11-detect": lambda: yolo(DETECT, "detect", plan_11_of),
+        "yolo11-pose": lambda: yolo(POSE, "pose", plan_11_of),
+        "yolo11-segment": lambda: yolo(SEGMENT, "segment", plan_11_of),
     }
 
 
@@ -140,4 +175,7 @@ SHAPES: dict[str, list[tuple[int, ...]]] = {
     "yolov8-detect": [(7, 126)],
     "yolov8-pose": [(4 + 3 + 51, 126)],
     "yolov8-segment": [(4 + 3 + 32, 126), (32, 16, 24)],
+    "yolo11-detect": [(7, 126)],
+    "yolo11-pose": [(4 + 3 + 51, 126)],
+    "yolo11-segment": [(4 + 3 + 32, 126), (32, 16, 24)],
 }

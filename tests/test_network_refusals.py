@@ -29,7 +29,7 @@ from small_networks import (  # noqa: E402
 )
 
 
-@pytest.mark.parametrize("module", ["C3k2", "C2PSA", "v10Detect", "A2C2f", "C3", "SPPELAN", "Classify", "OBB"])
+@pytest.mark.parametrize("module", ["v10Detect", "A2C2f", "C3", "SPPELAN", "Classify", "OBB"])
 def test_another_generation_is_answered_with_its_module_and_the_command_that_exports_it(module: str) -> None:
     plan = plan_of(DETECT)
     plan["backbone"][2][2] = module

@@ -358,8 +358,8 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "AGPL-3.0",
         repository="harpreetsahota/car-dd-segmentation-yolov11",
         path="best.pt",
-        remark="made from Ultralytics' YOLO11x-seg, so AGPL-3.0 whatever its page says; a checkpoint of a network that"
-        " is not built here: `yolo export` makes the ONNX file that runs",
+        remark="made from Ultralytics' YOLO11x-seg, so AGPL-3.0 whatever its page says; a checkpoint, to be converted"
+        " once",
     ),
 )
 

@@ -48,6 +48,9 @@ Kind = Literal[
     "vitpose",
     "xclip-text",
     "xclip-video",
+    "yolo11-detect",
+    "yolo11-pose",
+    "yolo11-segment",
     "yolov8-detect",
     "yolov8-pose",
     "yolov8-segment",
@@ -57,7 +60,7 @@ Kind = Literal[
 KNOWN = (
     "OSNet (torchreid's names), ResNet-18 and ResNet-50 (torchvision's or transformers' names), ViT (transformers' or "
     "timm's names), CLIP with a vision transformer, X-CLIP, SigLIP classifiers, Depth Anything and ViTPose "
-    "(transformers' names), YOLOv8 detect, pose and segment"
+    "(transformers' names), YOLOv8 and YOLO11 detect, pose and segment"
 )
 
 #: How training on several GPUs prefixes every name.
@@ -66,7 +69,14 @@ _PARALLEL = "module."
 _OSNET_KEY = "conv2.0.conv2a.conv1.weight"
 _RESNET_KEY = "layer1.0.conv1.weight"
 _YOLO_KEY = "model.0.conv.weight"
-_YOLO_KINDS: dict[str, Kind] = {"detect": "yolov8-detect", "pose": "yolov8-pose", "segment": "yolov8-segment"}
+_YOLO_KINDS: dict[tuple[str, str], Kind] = {
+    ("yolov8", "detect"): "yolov8-detect",
+    ("yolov8", "pose"): "yolov8-pose",
+    ("yolov8", "segment"): "yolov8-segment",
+    ("yolo11", "detect"): "yolo11-detect",
+    ("yolo11", "pose"): "yolo11-pose",
+    ("yolo11", "segment"): "yolo11-segment",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +117,7 @@ def build_network(
     task: str | None = None,
     config: Mapping[str, Any] | None = None,
     tower: str = "",
+    modules: Mapping[str, str] | None = None,
     file: str,
 ) -> Network:
     """The network whose tensors these are. A YOLO's batch norms are folded into its convolutions.
@@ -118,6 +129,7 @@ def build_network(
         config: Hugging Face's config.json, which transformers need.
         tower: which of a CLIP's networks: vision or text, or of an X-CLIP's: video or text; empty takes the one that
             looks at pictures where it has one.
+        modules: classes of a YOLO checkpoint's modules by their paths; None where it does not tell them.
         file: the checkpoint's name, for messages.
 
     Raises:
@@ -126,7 +138,7 @@ def build_network(
     if tensors and all(key.startswith(_PARALLEL) for key in tensors):
         tensors = {key.removeprefix(_PARALLEL): array for key, array in tensors.items()}
     if yaml is not None:
-        return _yolo(tensors, yaml, task, file)
+        return _yolo(tensors, yaml, task, modules, file)
     if (transformer := _transformer(tensors, config, tower, file)) is not None:
         return transformer
     if _OSNET_KEY in tensors or any(".IN." in key for key in tensors):
@@ -231,9 +243,11 @@ def _vitpose(tensors: Tensors, config: Mapping[str, Any] | None, file: str) -> N
     return Network(module, size, module.plan.patch, "vitpose", ("heatmaps",), card={"input": stated})
 
 
-def _yolo(tensors: Tensors, yaml: Mapping[str, Any], task: str | None, file: str) -> Network:
-    module = yolov8_from_state_dict(tensors, yaml, file=file)
+def _yolo(
+    tensors: Tensors, yaml: Mapping[str, Any], task: str | None, modules: Mapping[str, str] | None, file: str
+) -> Network:
+    module = yolov8_from_state_dict(tensors, yaml, modules=modules, file=file)
     if task is not None and task != module.task:
         raise WeightsInvalid(f"{file} says that it is for {task[:40]!r}, and its head is for {module.task!r}")
     names = ("output0", "output1") if module.task == "segment" else ("output0",)
-    return Network(module, YOLO_INPUT_SIZE, module.stride, _YOLO_KINDS[module.task], names)
+    return Network(module, YOLO_INPUT_SIZE, module.stride, _YOLO_KINDS[module.generation, module.task], names)

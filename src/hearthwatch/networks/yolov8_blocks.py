@@ -1,4 +1,4 @@
-"""The building blocks of a YOLOv8 body.
+"""The building blocks of a YOLOv8 body, most of which YOLO11 has as well.
 
 Written from the names, shapes and strides of checkpoints' tensors and from exported graphs (which convolution reads
 what, and what is concatenated), and from the papers that the blocks go back to: CSP (Wang et al. 2019,
@@ -17,21 +17,33 @@ BATCH_NORM_EPS = 1e-3
 
 
 class Conv(nn.Module):
-    """Convolution that keeps the size (but for its stride), batch norm, SiLU.
+    """Convolution that keeps the size (but for its stride), batch norm, SiLU or nothing.
 
     Args:
         inputs: channels.
         outputs: channels.
         kernel: odd.
         stride: 1 or 2 in practice.
+        groups: of channels that do not see each other; as many as there are makes it a depthwise one.
+        silu: whether the activation follows.
         fused: the batch norm is folded into the convolution, which then has a bias.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, *, fused: bool = False) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        silu: bool = True,
+        fused: bool = False,
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=fused)
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=fused)
         self.bn: nn.Module = nn.Identity() if fused else nn.BatchNorm2d(outputs, eps=BATCH_NORM_EPS)
-        self.act = nn.SiLU(inplace=True)
+        self.act: nn.Module = nn.SiLU(inplace=True) if silu else nn.Identity()
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         return self.act(self.bn(self.conv(maps)))
@@ -57,12 +69,20 @@ class Conv(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Two 3 x 3 convolutions, beside a shortcut or not; as many channels come out as go in."""
+    """Two 3 x 3 convolutions, beside a shortcut or not; as many channels come out as go in.
 
-    def __init__(self, channels: int, *, shortcut: bool, fused: bool) -> None:
+    Args:
+        channels: that go in.
+        hidden: channels between the two; None: as many.
+        shortcut: whether what went in is added.
+        fused: as in `Conv`.
+    """
+
+    def __init__(self, channels: int, *, hidden: int | None = None, shortcut: bool, fused: bool) -> None:
         super().__init__()
-        self.cv1 = Conv(channels, channels, 3, fused=fused)
-        self.cv2 = Conv(channels, channels, 3, fused=fused)
+        between = channels if hidden is None else hidden
+        self.cv1 = Conv(channels, between, 3, fused=fused)
+        self.cv2 = Conv(between, channels, 3, fused=fused)
         self.shortcut = shortcut
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:

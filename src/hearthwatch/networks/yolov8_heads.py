@@ -1,4 +1,4 @@
-"""The heads of YOLOv8: boxes and classes, and what pose and segmentation add to them.
+"""The heads of YOLOv8 and YOLO11: boxes and classes, and what pose and segmentation add to them.
 
 Three levels of maps (strides 8, 16 and 32 in the stock networks) are read by branches of three convolutions each:
 `cv2` gives the box, `cv3` the classes, `cv4` the task's own numbers. Every cell of a level is one *anchor*, its centre
@@ -31,17 +31,21 @@ class HeadWidths:
         classes: of `cv3`.
         extra: of `cv4`, where the task has one.
         prototypes: of the mask prototypes, where the task has them.
+        light: `cv3` is of pairs of a depthwise and a 1 x 1 convolution, as in YOLO11.
     """
 
     box: int = 0
     classes: int = 0
     extra: int = 0
     prototypes: int = 0
+    light: bool = False
 
     @classmethod
-    def usual(cls, finest: int, *, classes: int, extra: int = 0, prototypes: int = 0) -> HeadWidths:
+    def usual(
+        cls, finest: int, *, classes: int, extra: int = 0, prototypes: int = 0, light: bool = False
+    ) -> HeadWidths:
         """Those of the stock files, from the channels of the finest level: their shapes follow this rule."""
-        return cls(max(finest // 4, 4 * BINS), max(finest, classes), max(finest // 4, extra), prototypes)
+        return cls(max(finest // 4, 4 * BINS), max(finest, classes), max(finest // 4, extra), prototypes, light)
 
     @classmethod
     def of(cls, tensors: Tensors, head: str) -> HeadWidths:
@@ -51,9 +55,12 @@ class HeadWidths:
             tensors: of the whole checkpoint.
             head: the head's prefix, such as "model.22".
         """
-        names = [f"{head}.cv{branch}.0.0.conv.weight" for branch in (2, 3, 4)] + [f"{head}.proto.cv1.conv.weight"]
+        light = f"{head}.cv3.0.0.1.conv.weight" in tensors
+        first = [f"{head}.cv2.0.0", f"{head}.cv3.0.0.1" if light else f"{head}.cv3.0.0", f"{head}.cv4.0.0"]
+        names = [f"{name}.conv.weight" for name in (*first, f"{head}.proto.cv1")]
         shapes = [tensors[name].shape if name in tensors else (0,) for name in names]
-        return cls(*(shape[0] if shape and 0 < shape[0] <= MAX_NUMBER else 0 for shape in shapes))
+        box, classes, extra, prototypes = (shape[0] if shape and 0 < shape[0] <= MAX_NUMBER else 0 for shape in shapes)
+        return cls(box, classes, extra, prototypes, light)
 
     def over(self, other: HeadWidths) -> HeadWidths:
         """These, and the other's where these are not known."""
@@ -62,6 +69,7 @@ class HeadWidths:
             self.classes or other.classes,
             self.extra or other.extra,
             self.prototypes or other.prototypes,
+            self.light or other.light,
         )
 
 
@@ -100,7 +108,8 @@ class Detect(nn.Module):
         super().__init__()
         self.strides = tuple(strides)
         self.cv2 = _branches(channels, widths.box, 4 * BINS, fused=fused)
-        self.cv3 = _branches(channels, widths.classes, classes, fused=fused)
+        branches = _light_branches if widths.light else _branches
+        self.cv3 = branches(channels, widths.classes, classes, fused=fused)
         self.dfl = DFL()
 
     def forward(self, levels: list[torch.Tensor]) -> torch.Tensor:
@@ -217,6 +226,13 @@ def _branches(channels: Sequence[int], hidden: int, outputs: int, *, fused: bool
         )
         for level in channels
     )
+
+
+def _light_branches(channels: Sequence[int], hidden: int, outputs: int, *, fused: bool) -> nn.ModuleList:
+    def pair(inputs: int) -> nn.Sequential:
+        return nn.Sequential(Conv(inputs, inputs, 3, groups=inputs, fused=fused), Conv(inputs, hidden, fused=fused))
+
+    return nn.ModuleList(nn.Sequential(pair(level), pair(hidden), nn.Conv2d(hidden, outputs, 1)) for level in channels)
 
 
 def _gather(branches: nn.ModuleList, levels: list[torch.Tensor]) -> torch.Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from torch import nn
 
 from hearthwatch.errors import WeightsInvalid
+from hearthwatch.networks.yolo11_blocks import C2PSA, HEAD_CHANNELS, C3k2
 from hearthwatch.networks.yolov8_blocks import SPPF, C2f, Concat, Conv
 from hearthwatch.networks.yolov8_heads import Detect, HeadWidths, Pose, Segment
 from hearthwatch.networks.yolov8_plan import MAX_NUMBER, Plan, PlannedLayer, show
@@ -28,15 +29,20 @@ class LayerMaker:
         file: for messages.
         widths: channels inside the head's branches, where known.
         fused: as in `Conv`.
+        keys: names of the tensors, where they are known.
     """
 
-    def __init__(self, plan: Plan, *, file: str, widths: HeadWidths, fused: bool) -> None:
-        self._plan, self._file, self._widths, self._fused = plan, file, widths, fused
+    def __init__(
+        self, plan: Plan, *, file: str, widths: HeadWidths, fused: bool, keys: Collection[str] = frozenset()
+    ) -> None:
+        self._plan, self._file, self._widths, self._fused, self._keys = plan, file, widths, fused, keys
         #: By place: (channels, stride) of the map; the picture is at -1.
         self._flow: dict[int, tuple[int, int]] = {-1: (3, 1)}
         self._makers: dict[str, Callable[[PlannedLayer], nn.Module]] = {
             "Conv": self._conv,
             "C2f": self._c2f,
+            "C3k2": self._c3k2,
+            "C2PSA": self._c2psa,
             "SPPF": self._sppf,
             "nn.Upsample": self._upsample,
             "Concat": self._concat,
@@ -58,7 +64,7 @@ class LayerMaker:
         """
         if len(layer.sources) > 1 and layer.module not in {"Concat", "Detect", "Pose", "Segment"}:
             raise self._wrong(layer, f"reads {len(layer.sources)} maps")
-        if layer.repeats > 1 and layer.module != "C2f":
+        if layer.repeats > 1 and layer.module not in {"C2f", "C3k2", "C2PSA"}:
             raise self._wrong(layer, f"is repeated {layer.repeats} times")
         return self._makers[layer.module](layer)
 
@@ -77,6 +83,27 @@ class LayerMaker:
         inputs, stride = self._flow[layer.sources[0]]
         outputs = self._pass(layer, self._whole(layer, layer.args[:1]), stride)
         return C2f(inputs, outputs, repeats=layer.repeats, shortcut=shortcut, fused=self._fused)
+
+    def _c3k2(self, layer: PlannedLayer) -> nn.Module:
+        nested, part = (*layer.args[1:], *(False, 0.5)[max(len(layer.args) - 1, 0) :])[:2]
+        if len(layer.args) > 3 or not isinstance(nested, bool) or type(part) is not float or not 0 < part <= 1:
+            raise self._wrong(layer, f"has the arguments {show(layer.args)}")
+        inputs, stride = self._flow[layer.sources[0]]
+        outputs = self._pass(layer, self._whole(layer, layer.args[:1]), stride)
+        # The three larger networks nest in every layer, whatever their plan says: their tensors' names show it.
+        nested = nested or f"model.{layer.index}.m.0.m.0.cv1.conv.weight" in self._keys
+        if (hidden := int(outputs * part)) < 2:
+            raise self._wrong(layer, f"has parts of {hidden} channels")
+        return C3k2(inputs, outputs, hidden=hidden, repeats=layer.repeats, nested=nested, fused=self._fused)
+
+    def _c2psa(self, layer: PlannedLayer) -> nn.Module:
+        (declared,) = self._numbers(layer, (), most=1)
+        inputs, stride = self._flow[layer.sources[0]]
+        outputs = self._pass(layer, declared, stride)
+        half = outputs // 2
+        if inputs != outputs or half < HEAD_CHANNELS or half % (half // HEAD_CHANNELS):
+            raise self._wrong(layer, f"makes {outputs} channels of {inputs}")
+        return C2PSA(outputs, repeats=layer.repeats, fused=self._fused)
 
     def _sppf(self, layer: PlannedLayer) -> nn.Module:
         declared, kernel = self._numbers(layer, (5,), most=2)
@@ -131,7 +158,8 @@ class LayerMaker:
         return tuple(channels for channels, _ in levels), tuple(stride for _, stride in levels)
 
     def _branches(self, channels: tuple[int, ...], classes: int, extra: int = 0, prototypes: int = 0) -> HeadWidths:
-        usual = HeadWidths.usual(channels[0], classes=classes, extra=extra, prototypes=prototypes)
+        light = self._plan.generation == "yolo11"
+        usual = HeadWidths.usual(channels[0], classes=classes, extra=extra, prototypes=prototypes, light=light)
         return self._widths.over(usual)
 
     def _pass(self, layer: PlannedLayer, declared: int, stride: int) -> int:

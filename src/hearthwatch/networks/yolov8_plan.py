@@ -17,8 +17,10 @@ from typing import Any
 
 from hearthwatch.errors import WeightsInvalid
 
-#: What YOLOv8 consists of.
-BODY_MODULES = frozenset({"Conv", "C2f", "SPPF", "nn.Upsample", "Concat"})
+#: What only YOLO11 has, of the two generations that are built.
+YOLO11_MODULES = frozenset({"C3k2", "C2PSA"})
+#: What they consist of.
+BODY_MODULES = frozenset({"Conv", "C2f", "SPPF", "nn.Upsample", "Concat"}) | YOLO11_MODULES
 HEAD_MODULES = frozenset({"Detect", "Pose", "Segment"})
 
 #: Stock networks have 23 layers (29 with a fourth level) of up to 6 repeats and 1280 channels: far more is no network.
@@ -69,6 +71,11 @@ class Plan:
     width: float
     max_channels: float
 
+    @property
+    def generation(self) -> str:
+        """yolov8 or yolo11."""
+        return "yolo11" if any(layer.module in YOLO11_MODULES for layer in self.layers) else "yolov8"
+
     def channels(self, declared: int) -> int:
         """A declared number of channels, scaled."""
         scaled = min(declared, self.max_channels) * self.width
@@ -79,8 +86,8 @@ def read_plan(yaml: Mapping[str, Any], *, file: str) -> Plan:
     """Check a plan and scale it.
 
     Raises:
-        WeightsInvalid: a network that is no YOLOv8, with the module that is not known and the command that exports it;
-            or a plan that is malformed.
+        WeightsInvalid: a network that is neither YOLOv8 nor YOLO11, with the module that is not known and the command
+            that exports it; or a plan that is malformed.
     """
     rows = [*_list(yaml, "backbone", file), *_list(yaml, "head", file)]
     if not 0 < len(rows) <= _MAX_LAYERS:
@@ -104,6 +111,14 @@ def show(value: object) -> str:
     return "".join(c if c.isprintable() else "?" for c in text[:60])
 
 
+def exportable(file: str, why: str) -> WeightsInvalid:
+    """What to say of a network that is not built here but can be exported by those who made it."""
+    return WeightsInvalid(
+        f"{file} is no YOLOv8 or YOLO11 network that is built here: {why}; where Ultralytics is installed, "
+        f"`yolo export model={file} format=onnx` writes an ONNX file that can be used instead"
+    )
+
+
 def _refuse_other_networks(yaml: Mapping[str, Any], rows: Sequence[Any], file: str) -> None:
     """Say so where this is a network of another generation, before anything else can be wrong with it."""
     modules = [_module(row) for row in rows]
@@ -114,24 +129,17 @@ def _refuse_other_networks(yaml: Mapping[str, Any], rows: Sequence[Any], file: s
             "nor decoded here; take a YOLOv8 or later one, for instance `yolo export model=yolov8n.pt format=onnx`"
         )
     if other is not None:
-        raise _exportable(file, f"its module {show(other)} is not known")
+        raise exportable(file, f"its module {show(other)} is not known")
     if [name in HEAD_MODULES for name in modules] != [False] * (len(modules) - 1) + [True]:
-        raise _exportable(file, f"its last layer is {show(modules[-1])}, or it has several heads")
+        raise exportable(file, f"its last layer is {show(modules[-1])}, or it has several heads")
     activation = yaml.get("activation")
     if activation is not None and not (isinstance(activation, str) and activation in _SILU):
-        raise _exportable(file, f"its activation is {show(activation)}")
+        raise exportable(file, f"its activation is {show(activation)}")
     if yaml.get("end2end") or yaml.get("reg_max", BINS) != BINS:
-        raise _exportable(file, "its head is that of a later generation (end2end or reg_max)")
+        raise exportable(file, "its head is that of a later generation (end2end or reg_max)")
     channels = yaml.get("channels", yaml.get("ch", _RGB))
     if channels != _RGB:
         raise WeightsInvalid(f"{file}: its network reads {show(channels)} channels; pictures here have {_RGB}")
-
-
-def _exportable(file: str, why: str) -> WeightsInvalid:
-    return WeightsInvalid(
-        f"{file} is no YOLOv8 network that is built here: {why}; where Ultralytics is installed, "
-        f"`yolo export model={file} format=onnx` writes an ONNX file that can be used instead"
-    )
 
 
 def _scale(yaml: Mapping[str, Any], file: str) -> tuple[float, float, float]:
