@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import clip, decoding, engines, enrich, method, networks, whole
+from benchmarks import clip, decoding, engines, enrich, method, networks, pipeline, whole
 from benchmarks.comparison import MIN_PAIRS, MIN_PROCESSES
 from benchmarks.machine import describe, is_busy
 from benchmarks.processes import ROOT, run_job, run_jobs
@@ -25,7 +25,7 @@ from hearthwatch.settings import read_settings
 
 #: What a run measures unless it is told otherwise. The others take far longer, so each is a run of its own.
 USUAL = ("method", "decode", "models", "analyze")
-OF_THEIR_OWN = (engines.GROUP, serving.GROUP, clip.GROUP, enrich.GROUP)
+OF_THEIR_OWN = (engines.GROUP, serving.GROUP, clip.GROUP, enrich.GROUP, pipeline.GROUP)
 GROUPS = (*USUAL, *OF_THEIR_OWN)
 #: Above the least that a goal is judged by, so that a verdict does not hang on one reading.
 PAIRS = 15
@@ -144,6 +144,9 @@ def _plan(
         skipped |= together.skipped
         facts |= together.facts
         jobs, rows = [*jobs, *together.jobs], [*rows, *together.rows]
+    if pipeline.GROUP in groups:
+        whole_batch = pipeline.prepare(models_dir, _pictures(assets, "frames"), folder, _tell, quick=quick)
+        jobs, rows = [*jobs, *whole_batch.jobs], [*rows, *whole_batch.rows]
     if not {"models", "analyze"} & set(groups):
         return jobs, rows, skipped, facts
     prepared = _prepare(models_dir, assets, folder)

@@ -85,13 +85,8 @@ def prepare(
     missing = _missing(models_dir, folder)
     if len(missing) == len(models_of_a_person()):
         return Plan(skipped={GROUP: "no weights of any model that a person is shown to"})
-    if f"{GROUP}: {CLOTHING}" in missing and importlib.util.find_spec("torch") is not None:
-        tell("preparing: a FashionCLIP with seeded weights")
-        models_dir = Path(shutil.copytree(models_dir, folder / "models"))
-        made = Job("clothing weights", "clothing weights", {"folder": str(models_dir / "fashion-clip")})
-        with contextlib.suppress(MeasurementFailed):  # the model stays missing, with its reason
-            run_job(made, rounds=0)
-        missing = _missing(models_dir, folder)
+    models_dir = with_clothing(models_dir, folder, tell)
+    missing = _missing(models_dir, folder)
     write_bodies(frames, folder)
     places = {"models_dir": str(models_dir), "cache_dir": str(folder / "cache"), "picture": str(folder / RAW.file)}
     tight = {**places, "requests": QUICK_REQUESTS if quick else TIGHT_REQUESTS}
@@ -110,6 +105,30 @@ def rows() -> list[Row]:
         Row(GROUP, one, (GROUP, "enrich"), (GROUP, "routes"), GOAL_ROUTES, ("`/enrich`", "the routes one by one")),
         Row(GROUP, f"{PEOPLE} people", (GROUP, "batch"), (GROUP, "enrich"), names=("`/enrich/batch`", "`/enrich`")),
     ]
+
+
+def with_clothing(models_dir: Path, folder: Path, tell: Callable[[str], None]) -> Path:
+    """The folder of weights, or a copy of it with a network for clothing where there is none and PyTorch can make one.
+
+    Args:
+        models_dir: where weights are.
+        folder: where the copy is put.
+        tell: what happens.
+    """
+    copy = folder / "models"
+    if copy.is_dir():
+        return copy
+    if f"{GROUP}: {CLOTHING}" not in _missing(models_dir, folder) or importlib.util.find_spec("torch") is None:
+        return models_dir
+    tell("preparing: a FashionCLIP with seeded weights")
+    made = Job("clothing weights", "clothing weights", {"folder": str(folder / "fashion-clip")})
+    try:
+        run_job(made, rounds=0)
+    except MeasurementFailed:  # the model stays missing, with its reason
+        return models_dir
+    shutil.copytree(models_dir, copy)
+    shutil.move(folder / "fashion-clip", copy)
+    return copy
 
 
 def clothing_work(folder: str) -> Work:

@@ -157,12 +157,14 @@ def ask(port: int, path: str, body: bytes | None = None, content_type: str = JSO
     return Reply(answer.status, orjson.loads(content) if is_json and content else None, ms)
 
 
-def ours(service: str, models_dir: str, cache_dir: str, **environment: str) -> Command:
-    """`hearthwatch serve SERVICE` on a free port, with further variables."""
+def ours(service: str, models_dir: str, cache_dir: str, *, beside: Sequence[str] = (), **environment: str) -> Command:
+    """`hearthwatch serve SERVICE` on a free port, with further services and variables."""
     port = free_port()
     environment = {"HEARTHWATCH_MODELS_DIR": models_dir, "HEARTHWATCH_CACHE_DIR": cache_dir, **environment}
     offset = str(port - PORTS[service])
-    return Command(["-m", "hearthwatch", "serve", service, f"--port-offset={offset}"], port, "/livez", environment)
+    return Command(
+        ["-m", "hearthwatch", "serve", service, *beside, f"--port-offset={offset}"], port, "/livez", environment
+    )
 
 
 def free_port() -> int:
