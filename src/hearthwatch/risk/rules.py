@@ -45,6 +45,8 @@ KNOWN = -20
 HOUSEHOLD: Mapping[str, int] = {"appearance": -10, "plate": -15, "face": -20}
 #: Points for what one network takes for a fight, for a picture that a camera has suddenly lost, and for another view.
 VIOLENCE, TAMPERING, SCENE_CHANGED = 25, 15, 10
+#: From here on: where the authors of the documented network begin to take a picture for violent.
+VIOLENCE_FROM = 0.70
 #: No posture, clothing or unconfirmed weapon is more than medium by itself.
 CAP_UNCONFIRMED = 59
 #: A confirmed weapon is never low.
@@ -138,8 +140,14 @@ def _household_points(fact: Fact) -> int:
 def _of_the_scene(scene: Scene) -> list[Reason]:
     """What is true of the picture, whoever is in it."""
     points = {"violence": VIOLENCE, "tampering": TAMPERING, "scene_change": SCENE_CHANGED}
-    told = [fact for fact in scene.facts if fact.subject is None and fact.kind in points and fact.value != "none"]
+    told = [fact for fact in scene.facts if fact.subject is None and fact.kind in points and _counts(fact)]
     return [Reason(points[fact.kind], f"{fact.text} ({_sure(fact)})") for fact in told]
+
+
+def _counts(fact: Fact) -> bool:
+    if fact.kind != "violence":
+        return True
+    return fact.value != "none" and (fact.confidence or 0.0) >= VIOLENCE_FROM
 
 
 def _company(scene: Scene, known: Collection[str | None]) -> list[Reason]:
