@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 
@@ -25,13 +25,14 @@ class Fact:
     Attributes:
         kind: `weapon`, `posture`, `alert`, `action`, `known`, `household`, `seen_before`, `face`, `plate`, `presence`,
             `demographics`, `clothing`, `pet`, `vehicle`, `damage`, `distance`, `movement`, `zone`, `dwell`, `conflict`
-            of a detection; `violence`, `weather`, `tampering`, `image_quality`, `scene_change`, `text` of the scene;
-            `absent` of both.
+            of a detection; `violence`, `weather`, `tampering`, `image_quality`, `scene_change`, `text`, `caption`,
+            `object` of the scene; `nothing` and `absent` of both.
         value: the word that rules look at (`crouching`, `confirmed high`, `person` …).
         text: the fact for a reader.
         subject: the detection's id; None for the scene.
         confidence: 0..1 where a network said so.
         importance: its rank.
+        quotes: words of others in `text`, in their order, as they stand there: as `repr` writes them, or bare.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Fact:
     subject: str | None
     confidence: float | None
     importance: Importance
+    quotes: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,13 @@ class Scene:
         return [f.subject for f in self.facts if f.kind == "presence" and f.value in values and f.subject is not None]
 
 
-def absent(value: str, text: str, subject: str | None) -> Fact:
+def absent(value: str, text: str, subject: str | None, *quotes: str) -> Fact:
     """What is not known, and why.
 
     Args:
         value: who would have told.
         text: a sentence's part for a reader.
         subject: the detection's id; None for the scene.
+        quotes: words of others in it.
     """
-    return Fact("absent", value, text, subject, None, Importance.ABSENT)
+    return Fact("absent", value, text, subject, None, Importance.ABSENT, quotes)

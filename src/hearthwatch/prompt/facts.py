@@ -62,26 +62,28 @@ def kind_of(class_name: str) -> str:
 def _of_detection(detection: DetectionInput, known: EnrichmentResult) -> Iterator[Fact]:
     key = detection.id
     yield Fact("presence", kind_of(detection.class_name), f"{detection.class_name} in view", key,
-               detection.confidence, Importance.PRESENCE)  # fmt: skip
+               detection.confidence, Importance.PRESENCE, (detection.class_name,))  # fmt: skip
     if pose := known.pose_results.get(key):
         yield from _posture(pose, key)
     if detection.known:
-        yield Fact("known", "asserted", f"known as {detection.known!r}", key, None, Importance.IDENTITY)
+        yield Fact("known", "asserted", f"known as {detection.known!r}", key, None, Importance.IDENTITY,
+                   (detection.known,))  # fmt: skip
     yield from _looked_at(known, key)
     for zone in detection.zones:
-        yield Fact("zone", zone, f"in zone {zone!r}", key, None, Importance.CONTEXT)
+        yield Fact("zone", zone, f"in zone {zone!r}", key, None, Importance.CONTEXT, (zone,))
     if detection.dwell_s is not None:
         yield Fact("dwell", str(detection.dwell_s), f"in view for {detection.dwell_s:.0f} s", key, None,
                    Importance.CONTEXT)  # fmt: skip
     for conflict in known.conflicts:
         if conflict.detection_id == key:
             text = f"{conflict.said[0]} against {conflict.said[1]}: {conflict.reason}"
-            yield Fact("conflict", conflict.rule, text, key, None, Importance.CONTEXT)
+            yield Fact("conflict", conflict.rule, text, key, None, Importance.CONTEXT,
+                       (*map(str, conflict.said), conflict.reason))  # fmt: skip
     for model, reason in known.skipped.get(key, {}).items():
-        yield absent(model, f"{model} was not run: {reason}", key)
+        yield absent(model, f"{model} was not run: {reason}", key, reason)
     for error in known.structured_errors:
         if error.detection_id == key:
-            yield absent(error.model, f"{error.model} failed: {error.message}", key)
+            yield absent(error.model, f"{error.model} failed: {error.message}", key, error.message)
 
 
 def _looked_at(known: EnrichmentResult, key: str) -> Iterator[Fact]:
@@ -129,10 +131,11 @@ def _plate(plate: LicensePlateResult, voted: PlateVote | None, key: str) -> Fact
     """What all frames together read, where there are several; else the one reading."""
     if voted is not None and voted.readings > 1 and voted.text:
         text = f"plate reads {voted.text!r} in {voted.agreeing} of {voted.readings} readings"
-        return Fact("plate", voted.text, text, key, voted.confidence, Importance.IDENTITY)
+        return Fact("plate", voted.text, text, key, voted.confidence, Importance.IDENTITY, (voted.text,))
     if not plate.text:
         return absent("plate", "a plate is visible and cannot be read", key)
-    return Fact("plate", plate.text, f"plate reads {plate.text!r}", key, plate.confidence, Importance.IDENTITY)
+    return Fact("plate", plate.text, f"plate reads {plate.text!r}", key, plate.confidence, Importance.IDENTITY,
+                (plate.text,))  # fmt: skip
 
 
 def _clothing(clothing: ClothingClassificationResult, key: str) -> Fact:
@@ -162,7 +165,8 @@ def _vehicle(vehicle: VehicleClassificationResult, key: str) -> Fact:
 
 def _action(action: ActionResult, key: str) -> Fact:
     importance = Importance.POSTURE if action.is_suspicious else Importance.CONTEXT
-    return Fact("action", action.action, f"primary action {action.action!r}", key, action.confidence, importance)
+    return Fact("action", action.action, f"primary action {action.action!r}", key, action.confidence, importance,
+                (action.action,))  # fmt: skip
 
 
 def _posture(pose: PoseResult, key: str) -> Iterator[Fact]:
@@ -178,4 +182,4 @@ def _posture(pose: PoseResult, key: str) -> Iterator[Fact]:
 def _weapon(weapon: Weapon) -> Fact:
     value = f"{'confirmed' if weapon.confirmed else 'candidate'} {weapon.severity}"
     text = f"{weapon.class_name} ({weapon.severity}), {weapon.reason}"
-    return Fact("weapon", value, text, weapon.holder, weapon.confidence, Importance.THREAT)
+    return Fact("weapon", value, text, weapon.holder, weapon.confidence, Importance.THREAT, (weapon.class_name,))

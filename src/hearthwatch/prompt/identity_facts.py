@@ -25,11 +25,12 @@ def identity_facts(known: EnrichmentResult) -> Iterator[Fact]:
 def _household(match: HouseholdMatch, key: str) -> Fact:
     whose = "somebody" if match.kind == "person" else "a vehicle"
     text = f"may be {match.name!r}, {whose} of this household, {_BY[match.how]}"
-    return Fact("household", match.how.value, text, key, None, Importance.IDENTITY)
+    return Fact("household", match.how.value, text, key, None, Importance.IDENTITY, (match.name,))
 
 
 def _seen_before(match: EntityMatch, key: str) -> Fact:
     times = "once" if match.sighting_count == 1 else f"{match.sighting_count} times"
     where = f" at {match.last_camera!r}" if match.last_camera else ""
     text = f"probably seen {times} before ({_BY[match.how]}), last on {match.last_seen:%Y-%m-%d %H:%M}{where}"
-    return Fact("seen_before", str(match.sighting_count), text, key, None, Importance.IDENTITY)
+    return Fact("seen_before", str(match.sighting_count), text, key, None, Importance.IDENTITY,
+                (match.last_camera,) if match.last_camera else ())  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from hearthwatch.pipeline.results import EnrichmentResult
@@ -17,10 +18,10 @@ def picture_facts(known: EnrichmentResult) -> Iterator[Fact]:
         yield Fact("weather", weather.weather, text, None, weather.confidence, Importance.CONTEXT)
     yield from _writing(known)
     for model, reason in known.skipped_of_pictures.items():
-        yield absent(model, f"{model} was not run: {reason}", None)
+        yield absent(model, f"{model} was not run: {reason}", None, reason)
     for error in known.structured_errors:
         if error.detection_id is None:
-            yield absent(error.model, f"{error.model} failed: {error.message}", None)
+            yield absent(error.model, f"{error.model} failed: {error.message}", None, error.message)
 
 
 def _violence(known: EnrichmentResult) -> Iterator[Fact]:
@@ -50,9 +51,15 @@ def _camera(known: EnrichmentResult) -> Iterator[Fact]:
 
 
 def _writing(known: EnrichmentResult) -> Iterator[Fact]:
-    """Signs and the like; a plate's text is told with its vehicle."""
+    """What somebody says of the picture, signs and the like; a plate's text is told with its vehicle."""
     for picture in known.vision_extraction.pictures if known.vision_extraction else ():
+        if picture.caption:
+            text = f"a description says {picture.caption!r}"
+            yield Fact("caption", picture.caption, text, None, None, Importance.CONTEXT, (picture.caption,))
+        for label, number in Counter(thing.label for thing in picture.objects or ()).items():
+            text = f"also found, by a network that says not how sure it is: {number} x {label!r}"
+            yield Fact("object", label, text, None, None, Importance.CONTEXT, (label,))
         for line in picture.texts or ():
             if line.plate_of is None:
                 text = f"writing in the picture reads {line.text!r}"
-                yield Fact("text", line.text, text, None, line.confidence, Importance.CONTEXT)
+                yield Fact("text", line.text, text, None, line.confidence, Importance.CONTEXT, (line.text,))
