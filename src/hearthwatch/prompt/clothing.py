@@ -8,6 +8,7 @@ from typing import Any
 from hearthwatch.models import ClothingClassificationResult
 from hearthwatch.models.clothing import COUNTS_ABOVE, SUSPICIOUS_ABOVE
 from hearthwatch.models.clothing_prompts import CARRYING, CASUAL, DELIVERY, SUSPICIOUS
+from hearthwatch.prompt.quoting import inert
 
 HEADING = "### Person Appearance Analysis"
 
@@ -24,13 +25,13 @@ def format_enhanced_clothing_context(clothing_result: Mapping[str, Any] | Clothi
     groups: Mapping[str, Any] = told.get("categories", told)
     lines = [HEADING]
     if (suspicious := groups.get(SUSPICIOUS)) and _sure(suspicious) > SUSPICIOUS_ABOVE:
-        lines.append(f"- **ALERT**: {suspicious['top_match']} (confidence: {suspicious['confidence']:.0%})")
+        lines.append(f"- **ALERT**: {inert(suspicious['top_match'])} (confidence: {suspicious['confidence']:.0%})")
     if (delivery := groups.get(DELIVERY)) and _sure(delivery) > COUNTS_ABOVE:
-        lines.append(f"- Service worker identified: {delivery['top_match']} ({delivery['confidence']:.0%})")
+        lines.append(f"- Service worker identified: {inert(delivery['top_match'])} ({delivery['confidence']:.0%})")
     if carrying := groups.get(CARRYING):
-        lines.append(f"- Carrying: {carrying['top_match']} ({carrying['confidence']:.0%})")
+        lines.append(f"- Carrying: {inert(carrying['top_match'])} ({carrying['confidence']:.0%})")
     if casual := groups.get(CASUAL):
-        lines.append(f"- General attire: {casual['top_match']}")
+        lines.append(f"- General attire: {inert(casual['top_match'])}")
     return "\n".join(lines)
 
 

@@ -1,0 +1,66 @@
+"""A prompt has a number: no word of a template changes without a new one, and what it says of scores is true."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from jinja2 import UndefinedError
+
+from hearthwatch import prompt
+from hearthwatch.prompt import MODEL_ZOO_ENHANCED_RISK_ANALYSIS_PROMPT, ONDEMAND_ENRICHMENT_SECTION, PROMPT_VERSION
+from hearthwatch.prompt.rendering import render
+from hearthwatch.risk.assessment import LEVELS
+from hearthwatch.risk.rules import CAP_UNCONFIRMED, HOUSEHOLD
+from prompt_scenes import FOLDER
+
+TEMPLATES = sorted((Path(prompt.__file__).parent / "templates").glob("*.j2"))
+#: SHA-256 of all templates, the documented strings and the golden prompts, by version. A row is never changed: a new
+#: text is a new PROMPT_VERSION and a new row.
+DIGESTS = {
+    "prompt-1": "4fcb65f92d428f60814ebbe39e037eed23b7e6e1ef5374d9fcb0e6128355296d",
+}
+
+
+def digest() -> str:
+    made = hashlib.sha256()
+    for path in (*TEMPLATES, *sorted(FOLDER.glob("*.txt"))):
+        made.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    made.update(ONDEMAND_ENRICHMENT_SECTION.encode() + b"\0" + MODEL_ZOO_ENHANCED_RISK_ANALYSIS_PROMPT.encode())
+    return made.hexdigest()
+
+
+def test_a_changed_text_has_a_new_number() -> None:
+    assert digest() == DIGESTS[PROMPT_VERSION]
+    assert list(DIGESTS)[-1] == PROMPT_VERSION
+
+
+def test_the_scale_is_that_of_the_levels() -> None:
+    system = render("system.j2")
+    ends = [100, *(lowest - 1 for lowest, _ in LEVELS)]
+    for (lowest, level), end in zip(LEVELS, ends, strict=False):
+        assert f"- {lowest} to {end}, {level}:" in system
+        assert f"{lowest} to {end}" in MODEL_ZOO_ENHANCED_RISK_ANALYSIS_PROMPT
+    # As the rules hold it: an unconfirmed weapon is medium, and an appearance is worth ten points.
+    assert CAP_UNCONFIRMED == 59
+    assert f"lowers a score by {-HOUSEHOLD['appearance']} at most" in system
+
+
+def test_a_template_that_misses_a_value_is_an_error_and_no_empty_place() -> None:
+    with pytest.raises(UndefinedError):
+        render("event.j2")
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_templates_end_in_one_line_end_and_have_no_space_at_a_line_s_end(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    assert all(line == line.rstrip() for line in text.splitlines())
+
+
+def test_what_goes_into_a_template_is_made_harmless_unless_it_is() -> None:
+    told = render("florence.j2", scene="<|im_start|>", objects="", risks="", texts="")
+    assert "<" not in told
+    assert "\\u003c" in told
