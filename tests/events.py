@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
 from hearthwatch.analysis import Event
+from hearthwatch.gallery import EntityMatch, HouseholdMatch, How
 from hearthwatch.models import (
     ENHANCED_CLOTHING_PROMPTS,
     ClothingClassificationResult,
@@ -20,16 +22,27 @@ from hearthwatch.models import (
     ReIDResult,
     ThreatDetection,
     ThreatResult,
+    VehicleDamage,
+    VehicleDamageResult,
+    ViolenceDetectionResult,
+    WeatherResult,
 )
 from hearthwatch.models.clothing import judge, matches
 from hearthwatch.pipeline import (
+    BatchExtractionResult,
     DepthAnalysisResult,
     DetectionInput,
     EnrichmentError,
     EnrichmentResult,
     EnrichmentStatus,
     EnrichmentTrackingResult,
+    ImageQualityResult,
+    SceneChangeResult,
 )
+from hearthwatch.pipeline.approach import Approach
+from hearthwatch.pipeline.conflict import Conflict, Statement
+from hearthwatch.pipeline.extraction import ExtractedText, PictureExtraction
+from hearthwatch.pipeline.plates import PlateVote
 from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.risk import assess
 from hearthwatch.vision.boxes import Box
@@ -179,6 +192,56 @@ def armed_event() -> Event:
     return make_event(detections, data)
 
 
+def seen_before(
+    key: str = "entity-1", times: int = 3, how: How = How.APPEARANCE, camera: str | None = "porch"
+) -> EntityMatch:
+    """Somebody whom the gallery remembers."""
+    return EntityMatch(key, "person", how, 0.8, 0.2, times, NIGHT, NIGHT, camera, "test")
+
+
+def writing(text: str, plate_of: str | None = None) -> BatchExtractionResult:
+    """One line of text in one picture."""
+    line = ExtractedText(text, Box(10, 10, 60, 20), 0.9, plate_of=plate_of)
+    return BatchExtractionResult([PictureExtraction(texts=(line,))])
+
+
+def vote(text: str, readings: int = 3, reason: str = "") -> PlateVote:
+    """What several frames read of one plate; one of them read something else."""
+    return PlateVote(text, text, 0.8, None, readings, readings - 1, reason=reason)
+
+
+def quality(*, tampering: bool | None = None, sharpness: float = 0.6, reason: str = "") -> ImageQualityResult:
+    """A good picture but for what is given."""
+    return ImageQualityResult(sharpness, 1.0, 0.5, 0.0, 0.0, 0.1, "day", tampering, reason)
+
+
+def whole_findings(person: str, car: str, text: str) -> dict[str, Any]:
+    """Every finding about a picture as a whole, or that takes several pictures, with a text wherever one may come in.
+
+    Args:
+        person: the detection's id.
+        car: likewise.
+        text: a word from outside: what was written, how somebody is called, what a checkpoint names its classes.
+    """
+    said = (Statement("detector", text, 0.9), Statement("vehicle_classifier", text, 0.9))
+    moves = Approach("approaching", "grew by 30 % in 4 s", 1.3, 5, 4.0)
+    return {
+        "violence_detection": ViolenceDetectionResult(is_violent=True, confidence=0.7, category=text),
+        "weather_classification": WeatherResult(text, 0.8, {text: 0.8}),
+        "image_quality": quality(tampering=True, sharpness=0.3, reason="the picture is suddenly blurred"),
+        "scene_change": SceneChangeResult(True, "the view differs from the usual one", 0.2, 0.9, None, "day", 9),
+        "vision_extraction": writing(text),
+        "vehicle_damage": {car: VehicleDamageResult((VehicleDamage(text, 0.8, Box(1, 1, 5, 5), 0.25),))},
+        "depth_analysis": DepthAnalysisResult({person: ObjectDistance(0.2, 3.0, "close")}, {person: moves}),
+        "plate_votes": {car: vote(text)},
+        "person_household_matches": [HouseholdMatch(text, "person", How.FACE, 0.8, 0.2, "test", person)],
+        "vehicle_household_matches": [HouseholdMatch(text, "vehicle", How.PLATE, 1.0, None, "", car)],
+        "person_reid_matches": {person: [seen_before(text, camera=text)]},
+        "conflicts": [Conflict(car, said, None, "no_vehicle", "both are sure: one of them is wrong")],
+        "skipped_of_pictures": {"scene_text": "no weights installed"},
+    }
+
+
 def hostile_event(text: str) -> Event:
     """An event where every name that comes from outside is the same text."""
     box = Box(20, 60, 80, 220)
@@ -188,6 +251,7 @@ def hostile_event(text: str) -> Event:
         skipped={text: {"person_reid": text}},
         errors=[text],
         structured_errors=[EnrichmentError("pose_estimator", text, "internal", text)],
+        **whole_findings(text, text, text),
     )
     detections = [
         DetectionInput(text, text, 0.9, box, known=text, zones=(text,)),

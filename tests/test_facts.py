@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from events import quality, seen_before, vote, whole_findings, writing
 from hearthwatch.errors import InferenceFailed
+from hearthwatch.gallery import HouseholdMatch, How
 from hearthwatch.models import (
     ENHANCED_CLOTHING_PROMPTS,
     ActionResult,
@@ -19,9 +22,13 @@ from hearthwatch.models import (
     ObjectDistance,
     PetClassificationResult,
     VehicleClassificationResult,
+    VehicleDamageResult,
+    ViolenceDetectionResult,
+    WeatherResult,
 )
 from hearthwatch.models.clothing import judge, matches
-from hearthwatch.pipeline import DepthAnalysisResult, EnrichmentError, EnrichmentResult
+from hearthwatch.pipeline import DepthAnalysisResult, EnrichmentError, EnrichmentResult, SceneChangeResult
+from hearthwatch.pipeline.approach import Approach
 from hearthwatch.prompt.fact import Fact, Importance, Scene
 from hearthwatch.prompt.facts import collect_facts, kind_of
 from hearthwatch.risk import assess
@@ -284,3 +291,176 @@ def test_an_age_and_a_gender_are_estimates_that_raise_no_risk(
     assert (fact.value, fact.subject, fact.importance) == (value, "p", Importance.CONTEXT)
     assert fact.text == f"{value} by appearance (an estimate, which must not raise the risk)"
     assert assess(scene) == assess(without)
+
+
+# ------------------------------------------------------------------------------------ the picture, and several pictures
+
+
+def test_a_busy_scene_has_a_fact_of_every_documented_kind() -> None:
+    """The kinds that `Fact` lists are those that there are."""
+    person, car, cat = detection("p", known="Ada", zones=("drive",), dwell_s=61), detection("c", "car"), "d"
+    found = whole_findings("p", "c", "a word") | {
+        "pose_results": {"p": pose("crouching", alerts=("arms_raised",))},
+        "face_by_detection": {"p": FaceResult(Box(1, 1, 5, 5), 0.8, ())},
+        "plate_by_detection": {"c": LicensePlateResult("AB12", "AB 12", 0.7, Box(1, 1, 5, 5))},
+        "demographics_results": {"p": DemographicsResult("60-69", "senior", 0.9, "male", 0.8, {})},
+        "clothing_classifications": {"p": clothes("everyday")},
+        "pet_classifications": {cat: PetClassificationResult("cat", "tabby", 0.9, is_household_pet=True)},
+        "vehicle_classifications": {"c": VehicleClassificationResult("work_van", 0.9)},
+        "action_results": {"p": ActionResult({"person walking": 1.0})},
+    }
+    scene = facts_of(person, car, detection(cat, "cat"), detection("k", "knife"), **found)
+    documented = set(re.findall(r"`(\w+)`", str(Fact.__doc__).partition("kind:")[2].partition("value:")[0]))
+    assert {fact.kind for fact in scene.facts} == documented
+    assert [fact.importance for fact in scene.facts] == sorted(fact.importance for fact in scene.facts)
+
+
+@pytest.mark.parametrize(
+    ("how", "by"),
+    [(How.FACE, "by face"), (How.PLATE, "by its plate"), (How.APPEARANCE, "by appearance alone")],
+)
+def test_a_household_match_says_by_what_and_belongs_to_its_detection(how: How, by: str) -> None:
+    people = [HouseholdMatch("Ada", "person", how, 0.8, 0.2, "test", "p")]
+    cars = [HouseholdMatch("the van", "vehicle", how, 0.8, 0.2, "test", "c")]
+    scene = facts_of(
+        detection("p"), detection("q"), detection("c", "car"),
+        person_household_matches=people, vehicle_household_matches=cars,
+    )  # fmt: skip
+    told = {fact.subject: fact for fact in scene.facts if fact.kind == "household"}
+    text = f"may be 'Ada', somebody of this household, {by}"
+    assert told["p"] == Fact("household", how.value, text, "p", None, Importance.IDENTITY)
+    assert told["c"].text == f"may be 'the van', a vehicle of this household, {by}"
+    assert set(told) == {"p", "c"}
+
+
+def test_a_gallerys_own_answer_without_a_detection_is_no_fact() -> None:
+    match = HouseholdMatch("Ada", "person", How.FACE, 0.8, 0.2)
+    assert [fact.kind for fact in facts_of(detection("p"), person_household_matches=[match]).facts] == ["presence"]
+
+
+def test_somebody_seen_before_is_told_with_how_often_and_where_last() -> None:
+    matches = {"p": [seen_before(times=3), seen_before("other", times=9)], "q": [seen_before(times=1, camera=None)]}
+    scene = facts_of(detection("p"), detection("q"), person_reid_matches=matches)
+    told = {fact.subject: (fact.value, fact.text) for fact in scene.facts if fact.kind == "seen_before"}
+    last = "last on 2026-01-03 23:15"
+    assert told == {
+        "p": ("3", f"probably seen 3 times before (by appearance alone), {last} at 'porch'"),
+        "q": ("1", f"probably seen once before (by appearance alone), {last}"),
+    }
+
+
+def test_somebody_new_and_a_first_visit_that_goes_on_are_not_seen_before() -> None:
+    matches = {"p": [], "q": [seen_before(times=0)]}
+    kinds = [fact.kind for fact in facts_of(detection("p"), detection("q"), person_reid_matches=matches).facts]
+    assert kinds == ["presence", "presence"]
+
+
+def test_damage_is_told_where_there_is_some() -> None:
+    damaged = whole_findings("p", "c", "dent")["vehicle_damage"] | {"d": VehicleDamageResult()}
+    scene = facts_of(detection("c", "car"), detection("d", "car"), vehicle_damage=damaged)
+    assert only(scene, "damage") == Fact("damage", "dent", "damage seen: dent", "c", 0.8, Importance.CONTEXT)
+
+
+@pytest.mark.parametrize("movement", ["approaching", "receding", "still", None])
+def test_which_way_somebody_moves_is_told_where_it_is_known(movement: str | None) -> None:
+    moves = {"p": Approach(movement, "by its height")}  # type: ignore[arg-type]
+    depth = DepthAnalysisResult({"p": ObjectDistance(0.2, 3.0, "close")}, moves)
+    told = [fact for fact in facts_of(detection("p"), depth_analysis=depth).facts if fact.kind == "movement"]
+    text = f"{movement}: by its height"
+    assert told == ([Fact("movement", movement, text, "p", None, Importance.CONTEXT)] if movement else [])
+
+
+def test_a_contradiction_is_told_with_both_sides_at_its_detection() -> None:
+    conflicts = whole_findings("p", "c", "word")["conflicts"]
+    fact = only(facts_of(detection("p"), detection("c", "car"), conflicts=conflicts), "conflict")
+    text = "detector: word (90%) against vehicle_classifier: word (90%): both are sure: one of them is wrong"
+    assert fact == Fact("conflict", "no_vehicle", text, "c", None, Importance.CONTEXT)
+
+
+def test_a_plate_that_several_frames_read_is_told_as_they_say_together() -> None:
+    plates = {"c": LicensePlateResult("A812", "A8 12", 0.7, Box(1, 1, 5, 5))}
+    car = detection("c", "car")
+
+    def told(**votes: object) -> tuple[str, str, float | None]:
+        fact = only(facts_of(car, plate_by_detection=plates, **votes), "plate")
+        return fact.value, fact.text, fact.confidence
+
+    assert told(plate_votes={"c": vote("AB12")}) == ("AB12", "plate reads 'AB12' in 2 of 3 readings", 0.8)
+    single = ("A812", "plate reads 'A812'", 0.7)
+    assert told() == told(plate_votes={"c": vote("A812", readings=1)}) == single
+    assert told(plate_votes={"c": vote("", reason="1 of 4 characters are undecided")}) == single
+
+
+def test_a_plate_that_is_unreadable_now_is_told_by_the_frames_that_read_it() -> None:
+    plates = {"c": LicensePlateResult("", "", 0.0, Box(1, 1, 5, 5))}
+    car = detection("c", "car")
+    assert only(facts_of(car, plate_by_detection=plates, plate_votes={"c": vote("AB12")}), "plate").value == "AB12"
+    assert "cannot be read" in only(facts_of(car, plate_by_detection=plates), "absent").text
+
+
+@pytest.mark.parametrize(
+    ("violence", "value", "text", "importance"),
+    [
+        (ViolenceDetectionResult(is_violent=True, confidence=0.7), "suspected", "people may be fighting",
+         Importance.THREAT),
+        (ViolenceDetectionResult(is_violent=True, confidence=0.7, category="kick"), "suspected",
+         "people may be fighting (kick)", Importance.THREAT),
+        (ViolenceDetectionResult(is_violent=False, confidence=0.7), "none", "nobody seems to fight",
+         Importance.CONTEXT),
+    ],
+)  # fmt: skip
+def test_a_fight_is_suspected_and_never_certain(
+    violence: ViolenceDetectionResult, value: str, text: str, importance: Importance
+) -> None:
+    scene = facts_of(detection("p"), violence_detection=violence)
+    assert only(scene, "violence") == Fact("violence", value, text, None, 0.7, importance)
+    assert scene.of("p") == facts_of(detection("p")).of("p")
+
+
+def test_the_weather_is_context_of_the_scene() -> None:
+    fact = only(facts_of(weather_classification=WeatherResult("rain", 0.8)), "weather")
+    assert fact == Fact("weather", "rain", "the weather looks like rain", None, 0.8, Importance.CONTEXT)
+
+
+def test_tampering_is_told_where_it_is_suspected_and_not_where_nobody_can_tell() -> None:
+    suspected = facts_of(image_quality=quality(tampering=True, reason="half of it is blank"))
+    text = "the camera may have been tampered with: half of it is blank"
+    assert suspected.facts == (Fact("tampering", "suspected", text, None, None, Importance.POSTURE),)
+    for unknown in (False, None):
+        assert facts_of(image_quality=quality(tampering=unknown)).facts == ()
+
+
+def test_a_bad_picture_is_told_with_its_faults_and_a_good_one_is_no_fact() -> None:
+    fact = only(facts_of(image_quality=quality(sharpness=0.3)), "image_quality")
+    text = "the picture is blurred, so that less can be seen"
+    assert fact == Fact("image_quality", "blurred", text, None, None, Importance.CONTEXT)
+    assert facts_of(image_quality=quality()).facts == ()
+
+
+def test_a_view_that_changed_is_told_and_one_that_did_not_or_cannot_be_told_is_not() -> None:
+    changed = facts_of(scene_change=SceneChangeResult(True, "it was turned"))
+    text = "the camera's view has changed: it was turned"
+    assert changed.facts == (Fact("scene_change", "changed", text, None, None, Importance.POSTURE),)
+    for other in (False, None):
+        assert facts_of(scene_change=SceneChangeResult(other, "first picture")).facts == ()
+
+
+def test_writing_is_quoted_and_a_plates_is_told_with_its_vehicle_alone() -> None:
+    fact = only(facts_of(vision_extraction=writing("no parking")), "text")
+    text = "writing in the picture reads 'no parking'"
+    assert fact == Fact("text", "no parking", text, None, 0.9, Importance.CONTEXT)
+    assert facts_of(detection("c", "car"), vision_extraction=writing("AB 12", "c")).of("c") == [
+        Fact("presence", "vehicle", "car in view", "c", SURE, Importance.PRESENCE)
+    ]
+
+
+def test_what_nobody_looked_for_in_the_picture_is_absent_of_the_scene_with_the_reason() -> None:
+    scene = facts_of(
+        detection("p"),
+        skipped_of_pictures={"weather_classifier": "no weights installed"},
+        structured_errors=[EnrichmentError("scene_text", None, InferenceFailed.code, "it broke")],
+    )
+    assert [(f.value, f.text, f.subject) for f in scene.facts if f.kind == "absent"] == [
+        ("weather_classifier", "weather_classifier was not run: no weights installed", None),
+        ("scene_text", "scene_text failed: it broke", None),
+    ]

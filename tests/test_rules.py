@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from itertools import permutations
@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearthwatch.models import ENHANCED_CLOTHING_PROMPTS, PoseResult
+from events import quality
+from hearthwatch.gallery import HouseholdMatch, How
+from hearthwatch.models import ENHANCED_CLOTHING_PROMPTS, PoseResult, ViolenceDetectionResult
 from hearthwatch.models.clothing import judge, matches
 from hearthwatch.models.threat_detector import SEVERITIES
-from hearthwatch.pipeline import DetectionInput, EnrichmentResult
+from hearthwatch.pipeline import DetectionInput, EnrichmentResult, SceneChangeResult
 from hearthwatch.prompt.fact import Scene
 from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.prompt.weapons import weapons_of
@@ -39,21 +41,32 @@ Poses = Mapping[str, PoseResult]
 
 @dataclass
 class Happening:
-    """Detections and poses, as they would come out of the pipeline."""
+    """Detections and what is known about them, as it would come out of the pipeline.
+
+    Attributes:
+        more: further fields of `EnrichmentResult`.
+    """
 
     detections: list[DetectionInput] = field(default_factory=list)
     poses: dict[str, PoseResult] = field(default_factory=dict)
     when: datetime | None = NOON
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     def scene(self) -> Scene:
-        return collect_facts(self.detections, EnrichmentResult(pose_results=self.poses), self.when)
+        return collect_facts(self.detections, EnrichmentResult(pose_results=self.poses, **self.more), self.when)
 
     def assess(self) -> RiskAssessment:
         return assess(self.scene())
 
     def with_one_more(self, newcomer: DetectionInput, found: PoseResult | None = None) -> Happening:
         poses = self.poses | ({} if found is None else {newcomer.id: found})
-        return Happening([*self.detections, newcomer], poses, self.when)
+        return replace(self, detections=[*self.detections, newcomer], poses=poses)
+
+    def with_matches(self, matches: Sequence[HouseholdMatch]) -> Happening:
+        """The same where the gallery takes some of them for the household."""
+        people, vehicles = ([match for match in matches if match.kind == kind] for kind in ("person", "vehicle"))
+        named = {"person_household_matches": people, "vehicle_household_matches": vehicles}
+        return replace(self, more={**self.more, **named})
 
 
 def score(*detections: DetectionInput, when: datetime | None = NOON, poses: Poses | None = None) -> int:
@@ -236,7 +249,96 @@ def test_the_summary_counts_and_names_what_matters() -> None:
     )
 
 
+FIGHT = {"violence_detection": ViolenceDetectionResult(is_violent=True, confidence=0.7)}
+COVERED = {"image_quality": quality(tampering=True, reason="half of it is blank")}
+TURNED = {"scene_change": SceneChangeResult(True, "it was turned")}
+IN_THE_PICTURE = [
+    (FIGHT, 25, "people may be fighting (70%)"),
+    (COVERED, 15, "the camera may have been tampered with: half of it is blank"),
+    (TURNED, 10, "the camera's view has changed: it was turned"),
+    ({"violence_detection": ViolenceDetectionResult(is_violent=False, confidence=0.9)}, 0, ""),
+    ({"image_quality": quality(tampering=False)}, 0, ""),
+    ({"image_quality": quality(sharpness=0.1, reason="fewer than 5 earlier pictures")}, 0, ""),
+    ({"scene_change": SceneChangeResult(False)}, 0, ""),
+    ({"scene_change": SceneChangeResult(None, "first picture of this camera")}, 0, ""),
+]
+
+
+@pytest.mark.parametrize(("more", "points", "text"), IN_THE_PICTURE)
+@pytest.mark.parametrize("people", [0, 1])
+def test_what_is_true_of_the_picture_counts_whoever_is_in_it(
+    more: Mapping[str, Any], points: int, text: str, people: int
+) -> None:
+    risk = Happening([person()] * people, more=more).assess()
+    assert risk.risk_score == 20 * people + points
+    assert [reason for reason in risk.reasons if reason.subject is None] == ([Reason(points, text)] if points else [])
+
+
+def test_nobody_known_takes_away_what_is_true_of_the_picture() -> None:
+    assert Happening([person(known="Ada")], more={**FIGHT, **COVERED, **TURNED}).assess().risk_score == 50
+
+
+#: What looking like somebody of the household lowers, at most.
+LIKENESS = {How.FACE: 20, How.PLATE: 15, How.APPEARANCE: 10}
+
+
+def match(key: str, how: How, kind: str = "person") -> HouseholdMatch:
+    return HouseholdMatch("Ada", kind, how, 0.9, 0.2, "test", key)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("how", How)
+def test_looking_like_the_household_lowers_by_what_it_was_told(how: How) -> None:
+    happening = Happening([person()], {"p": pose("crouching")}).with_matches([match("p", how)])
+    risk = happening.assess()
+    assert risk.risk_score == 35 - LIKENESS[how]
+    assert risk.reasons[-1].points == -LIKENESS[how]
+    assert "may be 'Ada'" in risk.reasons[-1].text
+
+
+@pytest.mark.parametrize("how", How)
+def test_a_vehicle_like_the_households_loses_what_it_added_and_no_more(how: How) -> None:
+    assert Happening([detection("c", "car")]).with_matches([match("c", how, "vehicle")]).assess().risk_score == 0
+    stays = Happening([detection("c", "car", dwell_s=100)]).with_matches([match("c", how, "vehicle")])
+    assert stays.assess().risk_score == max(0, 15 - LIKENESS[how])
+
+
+def test_of_several_likenesses_the_strongest_counts_and_once() -> None:
+    happening = Happening([person(dwell_s=100)], {"p": pose("crouching")})
+    for order in permutations(match("p", how) for how in How):
+        assert happening.with_matches(order).assess().risk_score == 45 - 20
+
+
+def test_whom_the_application_knows_is_not_lowered_twice() -> None:
+    happening = Happening([person(known="Ada", dwell_s=100)], {"p": pose("crouching")})
+    assert happening.with_matches([match("p", How.FACE)]).assess() == happening.assess()
+
+
+def test_a_likeness_is_company_all_the_same_and_lowers_nothing_of_the_stranger() -> None:
+    """Only who is known is no company: a likeness is none."""
+    people = Happening([person("p"), person("q")], {"q": pose("crouching")})
+    assert people.with_matches([match("p", How.FACE)]).assess() == people.assess()
+    assert people.assess().risk_score == 40
+
+
+def test_a_likeness_takes_no_confirmed_weapon_below_medium() -> None:
+    risk = Happening([person(), weapon("bat")]).with_matches([match("p", How.FACE)]).assess()
+    assert (risk.risk_score, risk.risk_level) == (30, "medium")
+
+
 # ------------------------------------------------------------------------------------------------------------- bounds
+
+
+def test_neither_a_fight_nor_a_covered_camera_is_more_than_medium_by_itself() -> None:
+    more = {**FIGHT, **COVERED, **TURNED}
+    risk = Happening([person("a"), person("b")], {"a": pose("crawling")}, NIGHT, more).assess()
+    assert sum(reason.points for reason in risk.reasons) == 60 + 5 + 50
+    assert (risk.risk_score, risk.risk_level) == (59, "medium")
+
+
+def test_a_dog_before_a_covered_camera_is_low() -> None:
+    risk = Happening([detection("d", "dog")], more=COVERED).assess()
+    assert risk.risk_score == 15
+    assert risk.reasons[-1].text == "held at 15: only animals are in view"
 
 
 def test_nothing_unconfirmed_is_more_than_medium() -> None:
@@ -303,13 +405,23 @@ THINGS = st.tuples(st.sampled_from(sorted(SEVERITIES)), BOXES, st.floats(0, 1))
 
 @st.composite
 def happenings(draw: st.DrawFn) -> Happening:
-    happening = Happening(when=draw(WHEN))
+    chosen = draw(st.lists(st.sampled_from([more for more, _, _ in IN_THE_PICTURE]), max_size=3))
+    happening = Happening(when=draw(WHEN), more={name: found for more in chosen for name, found in more.items()})
     for i, (kind, box, dwell, known, seen) in enumerate(draw(st.lists(LIVING, max_size=4))):
         newcomer = detection(f"d{i}", kind, box, dwell_s=dwell, known=known)
         happening = happening.with_one_more(newcomer, seen if kind == "person" else None)
     for i, (name, box, confidence) in enumerate(draw(st.lists(THINGS, max_size=2))):
         happening = happening.with_one_more(weapon(name, box, confidence, f"w{i}"))
     return happening
+
+
+@st.composite
+def likenesses(draw: st.DrawFn, happening: Happening, hows: Sequence[How] = tuple(How)) -> list[HouseholdMatch]:
+    """At most one match of each person and vehicle, as the pipeline gives them."""
+    kinds = {"person": "person", "car": "vehicle"}
+    able = [one for one in happening.detections if one.class_name in kinds]
+    drawn = [(one, draw(st.none() | st.sampled_from(hows))) for one in able]
+    return [match(one.id, how, kinds[one.class_name]) for one, how in drawn if how is not None]
 
 
 def is_armed(happening: Happening) -> bool:
@@ -399,6 +511,52 @@ def test_one_more_stranger_never_lowers_the_score(
     before = replace(happening, detections=people)
     after = before.with_one_more(person("stranger", box, dwell_s=dwell), seen)
     assert after.assess().risk_score >= before.assess().risk_score
+
+
+@settings(deadline=None)
+@given(happenings(), st.data())
+def test_appearance_alone_never_lowers_a_score_by_more_than_ten(happening: Happening, data: st.DataObject) -> None:
+    before = happening.assess().risk_score
+    alike = happening.with_matches(data.draw(likenesses(happening, [How.APPEARANCE])))
+    assert before - 10 <= alike.assess().risk_score <= before
+
+
+@settings(deadline=None)
+@given(happenings(), st.data())
+def test_a_likeness_lowers_a_score_by_twenty_at_most_and_raises_none(happening: Happening, data: st.DataObject) -> None:
+    before = happening.assess().risk_score
+    risk = happening.with_matches(data.draw(likenesses(happening))).assess()
+    assert before - 20 <= risk.risk_score <= before
+    assert risk.risk_score >= 0
+    assert all(reason.points >= -20 for reason in risk.reasons)
+
+
+def only_of(scene: Scene, key: str) -> Scene:
+    return replace(scene, facts=tuple(scene.of(key)))
+
+
+@settings(deadline=None)
+@given(happenings(), st.data())
+def test_a_match_of_one_detection_never_changes_what_another_adds(happening: Happening, data: st.DataObject) -> None:
+    matched = data.draw(likenesses(happening))
+    before, after = happening.scene(), happening.with_matches(matched).scene()
+    others = {one.id for one in happening.detections} - {one.detection_id for one in matched}
+    for key in others:
+        assert assess(only_of(after, key)) == assess(only_of(before, key))
+        # And in the company of those who were matched each of its reasons is one that it has alone.
+        alone = assess(only_of(before, key)).reasons
+        assert all(reason in alone for reason in assess(after).reasons if reason.subject == key)
+
+
+@settings(deadline=None)
+@given(happenings(), st.data())
+def test_a_likeness_never_takes_a_score_below_that_of_the_others_without_it(
+    happening: Happening, data: st.DataObject
+) -> None:
+    matched = data.draw(likenesses(happening))
+    after, gone = happening.with_matches(matched).scene(), {one.detection_id for one in matched}
+    rest = replace(after, facts=tuple(fact for fact in after.facts if fact.subject not in gone))
+    assert assess(after).risk_score >= assess(rest).risk_score
 
 
 @settings(deadline=None)

@@ -2,6 +2,8 @@
 
 from hearthwatch.enrichment import EnrichmentStatus
 from hearthwatch.pipeline.detection import DetectionInput
+from hearthwatch.pipeline.extraction import BatchExtractionResult
+from hearthwatch.pipeline.image_quality import ImageQualityResult
 from hearthwatch.pipeline.pipeline import EnrichmentPipeline
 from hearthwatch.pipeline.results import (
     DepthAnalysisResult,
@@ -9,6 +11,7 @@ from hearthwatch.pipeline.results import (
     EnrichmentResult,
     EnrichmentTrackingResult,
 )
+from hearthwatch.pipeline.scene_change import SceneChangeResult
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
 
 EnhancedEnrichmentPipeline = EnrichmentPipeline
@@ -16,6 +19,7 @@ EnhancedEnrichmentPipeline = EnrichmentPipeline
 __all__ = [
     "ANIMAL_CLASSES",
     "VEHICLE_CLASSES",
+    "BatchExtractionResult",
     "DepthAnalysisResult",
     "DetectionInput",
     "EnhancedEnrichmentPipeline",
@@ -24,4 +28,6 @@ __all__ = [
     "EnrichmentResult",
     "EnrichmentStatus",
     "EnrichmentTrackingResult",
+    "ImageQualityResult",
+    "SceneChangeResult",
 ]

@@ -18,6 +18,7 @@ from hearthwatch.adapter.base import Result
 from hearthwatch.analysis import Event
 from hearthwatch.pipeline import DetectionInput, EnrichmentResult
 from hearthwatch.pipeline.conflict import Conflict
+from hearthwatch.pipeline.plates import PlateVote
 from hearthwatch.report.answers import ASKED_FOR, answers_of, box_in_picture
 from hearthwatch.risk import RiskAssessment
 
@@ -112,11 +113,24 @@ def _enrichment(event: Event, detection: DetectionInput) -> Json:
 
 
 def _over_time(data: EnrichmentResult, key: str) -> Json:
-    """What follows from more than one picture: which way it moves, whom it resembles."""
+    """What follows from more than one picture: which way it moves, what its plate reads in all, whom it resembles."""
     moved = data.depth_analysis.approaches.get(key) if data.depth_analysis else None
     seen = data.person_reid_matches.get(key) or data.vehicle_reid_matches.get(key)
     told: Json = {} if moved is None or moved.movement is None else {"movement": moved.movement}
+    if (voted := data.plate_votes.get(key)) is not None:
+        told["plate_vote"] = _vote(voted)
     return told | ({"seen_before": [_finding(match) for match in seen]} if seen else {})
+
+
+def _vote(voted: PlateVote) -> Json:
+    """What the readings of a plate say together; the text is empty where they do not decide it."""
+    return {
+        "text": _text(voted.text),
+        "confidence": wire.share(voted.confidence),
+        "readings": voted.readings,
+        "agreeing": voted.agreeing,
+        "reason": _text(voted.reason),
+    }
 
 
 def _finding(result: Result) -> Json:

@@ -141,7 +141,8 @@ def _of_the_scene(scene: Scene) -> list[Reason]:
     """What is true of the picture, whoever is in it."""
     points = {"violence": VIOLENCE, "tampering": TAMPERING, "scene_change": SCENE_CHANGED}
     told = [fact for fact in scene.facts if fact.subject is None and fact.kind in points and _counts(fact)]
-    return [Reason(points[fact.kind], f"{fact.text} ({_sure(fact)})") for fact in told]
+    # What was measured has no confidence, and nobody stated it either.
+    return [Reason(points[f.kind], f.text if f.confidence is None else f"{f.text} ({_sure(f)})") for f in told]
 
 
 def _counts(fact: Fact) -> bool:
