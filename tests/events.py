@@ -242,6 +242,17 @@ def whole_findings(person: str, car: str, text: str) -> dict[str, Any]:
     }
 
 
+def whole_event(text: str = "no parking") -> Event:
+    """A person and a car, with everything that is known about the picture and over several pictures."""
+    read = plate(Box(220, 190, 270, 205))
+    data = EnrichmentResult(plate_by_detection={"car-1": read}, **whole_findings("person-1", "car-1", text))
+    detections = [
+        person("person-1", Box(20, 60, 80, 220)),
+        DetectionInput("car-1", "car", 0.88, Box(180, 120, 310, 220)),
+    ]
+    return make_event(detections, data)
+
+
 def hostile_event(text: str) -> Event:
     """An event where every name that comes from outside is the same text."""
     box = Box(20, 60, 80, 220)

@@ -19,9 +19,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from events import HOSTILE, armed_event, busy_event, embedding, hostile_event, make_event, person, pose
+from events import (
+    HOSTILE,
+    armed_event,
+    busy_event,
+    embedding,
+    hostile_event,
+    make_event,
+    person,
+    pose,
+    quality,
+    vote,
+    whole_event,
+)
 from hearthwatch.analysis import Event
 from hearthwatch.errors import SettingsError
+from hearthwatch.gallery import HouseholdMatch, How
 from hearthwatch.models import ActionResult, DemographicsResult, Keypoint, PoseResult
 from hearthwatch.pipeline import DetectionInput, EnrichmentError, EnrichmentResult, EnrichmentStatus
 from hearthwatch.report import event_to_json, print_event, render_html, report_to_json, write_reports
@@ -202,6 +215,52 @@ def test_a_file_name_that_is_no_utf8_is_spelled_out() -> None:
     assert orjson.loads(text)["events"][0]["source"] == "caf\\udce9.jpg"
 
 
+def test_what_is_known_about_the_picture_is_under_the_event_and_in_documented_words() -> None:
+    event = event_to_json(whole_event())
+    whole = event["enrichment"]
+    assert (whole["image_quality"]["faults"], whole["image_quality"]["possible_tampering"]) == (["blurred"], True)
+    assert (whole["scene_change"]["changed"], whole["scene_change"]["similarity"]) == (True, 0.2)
+    assert whole["weather"] == {"weather": "no parking", "confidence": 0.8, "all_scores": {"no parking": 0.8}}
+    assert whole["violence"] == {"is_violent": True, "confidence": 0.7, "category": "no parking"}
+    bbox = {"x": 10.0, "y": 10.0, "width": 50.0, "height": 10.0}
+    assert whole["texts"] == [{"text": "no parking", "confidence": 0.9, "bbox": bbox}]
+    assert [(one["name"], one["how"], one["detection_id"]) for one in whole["household"]] == [
+        ("no parking", "face", "person-1"),
+        ("no parking", "plate", "car-1"),
+    ]
+    assert whole["conflicts"] == [
+        {
+            "detection": "car-1",
+            "rule": "no_vehicle",
+            "said": ["detector: no parking (90%)", "vehicle_classifier: no parking (90%)"],
+            "holds": None,
+            "reason": "both are sure: one of them is wrong",
+        }
+    ]
+    assert whole["skipped"] == {"scene_text": "no weights installed"}
+
+
+def test_what_takes_several_pictures_is_with_its_detection() -> None:
+    someone, car = (detection["enrichment"] for detection in event_to_json(whole_event("AB12"))["detections"])
+    assert someone["movement"] == "approaching"
+    assert [(one["identity"], one["sighting_count"]) for one in someone["seen_before"]] == [("AB12", 3)]
+    assert car["plate_vote"] == {"text": "AB12", "confidence": 0.8, "readings": 3, "agreeing": 2, "reason": ""}
+    assert car["license_plate"]["text"] == "AB123CD"  # as this picture alone reads it
+    assert car["damage"]["damage_types"] == ["AB12"]
+    assert (
+        not {"movement", "seen_before", "plate_vote"}
+        & event_to_json(busy_event())["detections"][0]["enrichment"].keys()
+    )
+
+
+def test_a_vote_that_decides_nothing_says_why() -> None:
+    data = EnrichmentResult(plate_votes={"a": vote("", reason="1 of 4 characters are undecided")})
+    (car,) = event_to_json(make_event([DetectionInput("a", "car", 0.9, BOX)], data))["detections"]
+    assert (car["enrichment"]["plate_vote"]["text"], car["enrichment"]["plate_vote"]["reason"]) == (
+        "", "1 of 4 characters are undecided"
+    )  # fmt: skip
+
+
 # --- the page ---
 
 
@@ -289,6 +348,61 @@ def test_names_from_outside_are_shown_and_never_obeyed(text: str) -> None:
     assert not any(char in hostile.text for char in "\x00\x07\x1b\u202e")
 
 
+def test_the_picture_has_a_card_of_its_own_on_the_page() -> None:
+    text = Page(render_html([whole_event()], [])).text
+    card = text.partition("The picture ")[2]
+    for words in (
+        "Violence people may be fighting (no parking) 70%",
+        "Camera the camera may have been tampered with: the picture is suddenly blurred",
+        "View the camera's view has changed: the view differs from the usual one",
+        "Picture blurred",
+        "Weather no parking 80%",
+        "Writing no parking 90%",
+        f"Not run (no weights installed): {model_title('scene_text')}.",
+    ):
+        assert words in card, words
+    assert "may be 'no parking', somebody of this household, by face" in text.partition("The picture ")[0]
+
+
+@pytest.mark.parametrize("data", [EnrichmentResult(), EnrichmentResult(image_quality=quality())])
+def test_a_picture_of_which_nothing_is_to_be_said_has_no_card(data: EnrichmentResult) -> None:
+    assert "The picture " not in Page(render_html([make_event([person("a", BOX)], data)], [])).text
+
+
+def test_what_deserves_a_second_look_is_marked_on_the_card_of_the_picture() -> None:
+    marked = re.findall(r'class="notable"><dt>(\w+)', render_html([whole_event()], []).partition("The picture")[2])
+    assert marked == ["Violence", "Camera", "View"]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("of", ["writing", "household", "plate vote"])
+def test_what_a_camera_reads_and_who_is_named_is_shown_and_never_obeyed(of: str, text: str) -> None:
+    """In all three outputs. A household's name is quoted, so that what cannot be printed is spelled out there."""
+    read = hostile_event("calm").enrichment.data
+    assert read is not None
+    found = {
+        "writing": EnrichmentResult(vision_extraction=whole_event(text).enrichment.data.vision_extraction),  # type: ignore[union-attr]
+        "household": EnrichmentResult(
+            person_household_matches=[HouseholdMatch(text, "person", How.FACE, 0.8, 0.2, "test", "a")]
+        ),
+        "plate vote": EnrichmentResult(plate_by_detection={"a": read.license_plates[0]}, plate_votes={"a": vote(text)}),
+    }[of]
+    event = make_event([person("a", BOX)], found)
+    page, lines = Page(render_html([event], [])), printed(event)
+    shown = plain(repr(text) if of == "household" else text)
+    assert " ".join(shown.split()) in page.text
+    assert shown in lines
+    assert set(page.tags) == set(Page(render_html([whole_event()], [])).tags)
+    assert all(char.isprintable() or char == "\n" for char in lines)
+    told = orjson.loads(orjson.dumps(event_to_json(event)))
+    where = {
+        "writing": lambda: told["enrichment"]["texts"][0]["text"],
+        "household": lambda: told["enrichment"]["household"][0]["name"],
+        "plate vote": lambda: told["detections"][0]["enrichment"]["plate_vote"]["text"],
+    }
+    assert where[of]() == text
+
+
 def test_the_picture_on_the_page_is_limited_and_has_its_size_stated() -> None:
     wide = make_event([person("a", Box(100, 100, 900, 700))], size=(2400, 800))
     sizes = [int(value) for value in Page(render_html([wide], [])).values("width", "height")]
@@ -364,6 +478,19 @@ def test_a_terminal_reads_the_risk_the_detections_and_why() -> None:
         assert any(reason.text in line for line in lines)
     assert sum("Not run" in line for line in lines) == 1
     assert any(line.strip() == "Failed: pose_estimator: the engine stopped" for line in lines)
+
+
+def test_a_terminal_reads_what_is_known_about_the_picture_on_a_line_of_its_own() -> None:
+    lines = [line.strip() for line in printed(whole_event()).splitlines()]
+    (line,) = (line for line in lines if line.startswith("picture · "))
+    assert line == (
+        "picture · violence people may be fighting (no parking) 70%"
+        " · camera the camera may have been tampered with: the picture is suddenly blurred"
+        " · view the camera's view has changed: the view differs from the usual one"
+        " · picture blurred · weather no parking 80% · writing no parking 90%"
+    )
+    assert f"Not run (no weights installed): {model_title('scene_text')}." in lines
+    assert not any(line.startswith("picture · ") for line in printed(busy_event()).splitlines())
 
 
 def test_without_a_terminal_there_is_no_colour_and_no_wrapping() -> None:

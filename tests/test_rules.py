@@ -252,7 +252,7 @@ def test_the_summary_counts_and_names_what_matters() -> None:
 FIGHT = {"violence_detection": ViolenceDetectionResult(is_violent=True, confidence=0.7)}
 COVERED = {"image_quality": quality(tampering=True, reason="half of it is blank")}
 TURNED = {"scene_change": SceneChangeResult(True, "it was turned")}
-IN_THE_PICTURE = [
+IN_THE_PICTURE: list[tuple[Mapping[str, Any], int, str]] = [
     (FIGHT, 25, "people may be fighting (70%)"),
     (COVERED, 15, "the camera may have been tampered with: half of it is blank"),
     (TURNED, 10, "the camera's view has changed: it was turned"),
