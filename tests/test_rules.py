@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ from hearthwatch.prompt.fact import Scene
 from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.prompt.weapons import weapons_of
 from hearthwatch.risk import Reason, RiskAssessment, assess, level_of
-from hearthwatch.risk.rules import VERSION, is_night
+from hearthwatch.risk.rules import HOUSEHOLD, SCENE_CHANGED, TAMPERING, VERSION, VIOLENCE, is_night
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.paint import Paint
@@ -276,6 +278,14 @@ def test_what_is_true_of_the_picture_counts_whoever_is_in_it(
 
 def test_nobody_known_takes_away_what_is_true_of_the_picture() -> None:
     assert Happening([person(known="Ada")], more={**FIGHT, **COVERED, **TURNED}).assess().risk_score == 50
+
+
+def test_the_record_of_the_decision_has_the_numbers_of_the_code() -> None:
+    record = (Path(__file__).parents[1] / "docs/decisions/0017-rules-3.md").read_text(encoding="utf-8")
+    assert f"the table `{VERSION}`" in record.splitlines()[0]
+    points = [int(cell) for cell in re.findall(r"^\| [^|]+ \| ([+-]\d+) \|", record, re.MULTILINE)]
+    assert points == [VIOLENCE, TAMPERING, SCENE_CHANGED, *(HOUSEHOLD[how] for how in ("appearance", "plate", "face"))]
+    assert set(HOUSEHOLD) == {how.value for how in How}
 
 
 #: What looking like somebody of the household lowers, at most.
