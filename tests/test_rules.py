@@ -24,7 +24,7 @@ from hearthwatch.prompt.fact import Scene
 from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.prompt.weapons import weapons_of
 from hearthwatch.risk import Reason, RiskAssessment, assess, level_of
-from hearthwatch.risk.rules import HOUSEHOLD, SCENE_CHANGED, TAMPERING, VERSION, VIOLENCE, is_night
+from hearthwatch.risk.rules import HOUSEHOLD, SCENE_CHANGED, TAMPERING, VERSION, VIOLENCE, VIOLENCE_FROM, is_night
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.paint import Paint
@@ -258,6 +258,7 @@ IN_THE_PICTURE: list[tuple[Mapping[str, Any], int, str]] = [
     (FIGHT, 25, "people may be fighting (70%)"),
     (COVERED, 15, "the camera may have been tampered with: half of it is blank"),
     (TURNED, 10, "the camera's view has changed: it was turned"),
+    ({"violence_detection": ViolenceDetectionResult(is_violent=True, confidence=0.69)}, 0, ""),
     ({"violence_detection": ViolenceDetectionResult(is_violent=False, confidence=0.9)}, 0, ""),
     ({"image_quality": quality(tampering=False)}, 0, ""),
     ({"image_quality": quality(sharpness=0.1, reason="fewer than 5 earlier pictures")}, 0, ""),
@@ -286,6 +287,7 @@ def test_the_record_of_the_decision_has_the_numbers_of_the_code() -> None:
     points = [int(cell) for cell in re.findall(r"^\| [^|]+ \| ([+-]\d+) \|", record, re.MULTILINE)]
     assert points == [VIOLENCE, TAMPERING, SCENE_CHANGED, *(HOUSEHOLD[how] for how in ("appearance", "plate", "face"))]
     assert set(HOUSEHOLD) == {how.value for how in How}
+    assert f"sure from {VIOLENCE_FROM:.2f}" in record
 
 
 #: What looking like somebody of the household lowers, at most.

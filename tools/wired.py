@@ -2,11 +2,13 @@
 
 `tests/documented.yaml` has what the pages document. What a row is wired to comes from the code itself: the routes from
 each service's published OpenAPI, the metrics from its registry, the variables from the settings and the models, the
-commands from the command line. Tests are those whose text has the name; loops over the contract count for its routes.
+commands from the command line, the names by importing them. Tests are those whose text has the name; loops over the
+contract count for its routes.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -80,9 +82,14 @@ def rows() -> list[Row]:
         loop = [VARIABLES_LOOP] if name in variables else []
         found.append(_row("variables", "", name, variables.get(name, ""), [*loop, *_tests(rf"\b{name}\b")]))
     commands: dict[str, str] = dict(_commands(typer.main.get_command(app)))
-    return found + [
+    found += [
         _row("commands", "", name, commands.get(name, ""), _tests_of_command(name, commands.get(name, "")))
         for name in DOCUMENTED["commands"]
+    ]
+    return found + [
+        _row("names", module, name, _defined(module, name), _tests(rf"\b{name}\b"))
+        for module, names in DOCUMENTED["names"].items()
+        for name in names
     ]
 
 
@@ -93,7 +100,8 @@ def page(found: list[Row]) -> str:
         own = [row for row in found if row.group == group]
         owned = any(row.owner for row in own)
         parts.append(f"\n## {group.capitalize()}\n")
-        parts.append("| service | documented | wired | tested |" if owned else "| documented | wired | tested |")
+        owner = "module" if group == "names" else "service"
+        parts.append(f"| {owner} | documented | wired | tested |" if owned else "| documented | wired | tested |")
         parts.append("|---|---|---|---|" if owned else "|---|---|---|")
         parts += [_line(row, owned=owned, tests=row.tested[:SHOWN]) for row in own]
     return "\n".join(parts) + "\n"
@@ -222,6 +230,14 @@ def _tests_of_command(command: str, wired: str) -> list[str]:
     module = re.escape(wired.strip("`")) or "-"
     near = set(_tests(rf"from (?:hearthwatch\.cli|{module}) import")) & set(_tests(rf'"{re.escape(words[-1])}"'))
     return found + sorted(near)
+
+
+def _defined(module: str, name: str) -> str:
+    """Where a public name of a module comes from; empty where the module has none of that name."""
+    there = importlib.import_module(module)
+    if not hasattr(there, name) or name not in getattr(there, "__all__", [name]):
+        return ""
+    return f"`{getattr(getattr(there, name), '__module__', module)}`"
 
 
 def _tests(pattern: str) -> list[str]:
