@@ -388,7 +388,9 @@ def test_a_plate_that_several_frames_read_is_told_as_they_say_together() -> None
     assert told(plate_votes={"c": vote("AB12")}) == ("AB12", "plate reads 'AB12' in 2 of 3 readings", 0.8)
     single = ("A812", "plate reads 'A812'", 0.7)
     assert told() == told(plate_votes={"c": vote("A812", readings=1)}) == single
-    assert told(plate_votes={"c": vote("", reason="1 of 4 characters are undecided")}) == single
+    undecided = vote("", reason="1 of 4 characters are undecided")
+    text = "plate reads 'A812' in this picture; 3 readings do not decide it (1 of 4 characters are undecided)"
+    assert told(plate_votes={"c": undecided}) == ("A812", text, 0.7)
 
 
 def test_a_plate_that_is_unreadable_now_is_told_by_the_frames_that_read_it() -> None:
@@ -449,9 +451,9 @@ def test_writing_is_quoted_and_a_plates_is_told_with_its_vehicle_alone() -> None
     fact = only(facts_of(vision_extraction=writing("no parking")), "text")
     text = "writing in the picture reads 'no parking'"
     assert fact == Fact("text", "no parking", text, None, 0.9, Importance.CONTEXT)
-    assert facts_of(detection("c", "car"), vision_extraction=writing("AB 12", "c")).of("c") == [
-        Fact("presence", "vehicle", "car in view", "c", SURE, Importance.PRESENCE)
-    ]
+    assert facts_of(detection("c", "car"), vision_extraction=writing("AB 12", "c")).facts == (
+        Fact("presence", "vehicle", "car in view", "c", SURE, Importance.PRESENCE),
+    )
 
 
 def test_what_nobody_looked_for_in_the_picture_is_absent_of_the_scene_with_the_reason() -> None:

@@ -284,6 +284,26 @@ def test_who_lives_here_is_named_with_how() -> None:
     assert result.has_household_matches
 
 
+def test_a_plate_that_its_readings_do_not_decide_is_nobodys() -> None:
+    texts = iter(["AB12", "AB72"])
+
+    def read(box: Box) -> LicensePlateResult:
+        text = next(texts)
+        return LicensePlateResult(text, text, 0.9, box)
+
+    async def scenario() -> list[EnrichmentResult]:
+        gallery = MemoryGallery()
+        await gallery.add_member(HouseholdMember("the van", "vehicle", plate="AB72"))
+        pipeline = EnrichmentPipeline(FakeRunner(finds={"plate_ocr": read}), gallery=gallery, looks=())
+        car = detection("c", "car", track_id="7")
+        return [await pipeline.enrich_batch([car], {None: picture()}, "porch") for _ in range(2)]
+
+    first, second = asyncio.run(scenario())
+    assert first.vehicle_household_matches == []
+    assert (second.plate_by_detection["c"].text, second.plate_votes["c"].text) == ("AB72", "")
+    assert second.vehicle_household_matches == []
+
+
 class BrokenGallery(MemoryGallery):
     """Its database is gone."""
 

@@ -493,6 +493,13 @@ def test_a_terminal_reads_what_is_known_about_the_picture_on_a_line_of_its_own()
     assert not any(line.startswith("picture · ") for line in printed(busy_event()).splitlines())
 
 
+def test_a_weapon_in_nobodys_hand_is_a_reason_and_no_line_of_the_picture() -> None:
+    event = make_event([DetectionInput("gun-1", "gun", 0.7, Box(200, 60, 260, 120))])
+    assert any("gun" in reason.text for reason in event.risk.reasons)
+    assert "picture · " not in printed(event)
+    assert "The picture " not in Page(render_html([event], [])).text
+
+
 def test_without_a_terminal_there_is_no_colour_and_no_wrapping() -> None:
     event = make_event([person("a", BOX)], source="folder/" + "long" * 60 + ".jpg")
     text = printed(event)

@@ -94,9 +94,10 @@ class Conclusions:
     async def _identities(self, result: EnrichmentResult, seen: Sequence[Seen], deadline: float | None) -> None:
         if self._gallery is None:
             return
+        # A text that the readings do not decide is empty, and says nothing about whose plate it is.
         plates = {
             key: replace(plate, text=voted.text, confidence=voted.confidence)
-            if (voted := result.plate_votes.get(key)) is not None and voted.text
+            if (voted := result.plate_votes.get(key)) is not None
             else plate
             for key, plate in result.plate_by_detection.items()
         }

@@ -134,8 +134,10 @@ def _plate(plate: LicensePlateResult, voted: PlateVote | None, key: str) -> Fact
         return Fact("plate", voted.text, text, key, voted.confidence, Importance.IDENTITY, (voted.text,))
     if not plate.text:
         return absent("plate", "a plate is visible and cannot be read", key)
-    return Fact("plate", plate.text, f"plate reads {plate.text!r}", key, plate.confidence, Importance.IDENTITY,
-                (plate.text,))  # fmt: skip
+    text = f"plate reads {plate.text!r}"
+    if voted is not None and voted.readings > 1:
+        text += f" in this picture; {voted.readings} readings do not decide it ({voted.reason})"
+    return Fact("plate", plate.text, text, key, plate.confidence, Importance.IDENTITY, (plate.text,))
 
 
 def _clothing(clothing: ClothingClassificationResult, key: str) -> Fact:
