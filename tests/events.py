@@ -41,7 +41,7 @@ from hearthwatch.pipeline import (
 )
 from hearthwatch.pipeline.approach import Approach
 from hearthwatch.pipeline.conflict import Conflict, Statement
-from hearthwatch.pipeline.extraction import ExtractedText, PictureExtraction
+from hearthwatch.pipeline.extraction import ExtractedObject, ExtractedText, PictureExtraction
 from hearthwatch.pipeline.plates import PlateVote
 from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.risk import assess
@@ -199,10 +199,11 @@ def seen_before(
     return EntityMatch(key, "person", how, 0.8, 0.2, times, NIGHT, NIGHT, camera, "test")
 
 
-def writing(text: str, plate_of: str | None = None) -> BatchExtractionResult:
-    """One line of text in one picture."""
-    line = ExtractedText(text, Box(10, 10, 60, 20), 0.9, plate_of=plate_of)
-    return BatchExtractionResult([PictureExtraction(texts=(line,))])
+def writing(text: str, plate_of: str | None = None, said: str | None = None) -> BatchExtractionResult:
+    """One line of text in one picture; and a word that describes it and names a thing in it, where it is given."""
+    box = Box(10, 10, 60, 20)
+    line, things = ExtractedText(text, box, 0.9, plate_of=plate_of), (ExtractedObject(said, box),) if said else None
+    return BatchExtractionResult([PictureExtraction(texts=(line,), caption=said, objects=things)])
 
 
 def vote(text: str, readings: int = 3, reason: str = "") -> PlateVote:
@@ -230,7 +231,7 @@ def whole_findings(person: str, car: str, text: str) -> dict[str, Any]:
         "weather_classification": WeatherResult(text, 0.8, {text: 0.8}),
         "image_quality": quality(tampering=True, sharpness=0.3, reason="the picture is suddenly blurred"),
         "scene_change": SceneChangeResult(True, "the view differs from the usual one", 0.2, 0.9, None, "day", 9),
-        "vision_extraction": writing(text),
+        "vision_extraction": writing(text, said=text),
         "vehicle_damage": {car: VehicleDamageResult((VehicleDamage(text, 0.8, Box(1, 1, 5, 5), 0.25),))},
         "depth_analysis": DepthAnalysisResult({person: ObjectDistance(0.2, 3.0, "close")}, {person: moves}),
         "plate_votes": {car: vote(text)},

@@ -487,7 +487,9 @@ def test_a_terminal_reads_what_is_known_about_the_picture_on_a_line_of_its_own()
         "picture · violence people may be fighting (no parking) 70%"
         " · camera the camera may have been tampered with: the picture is suddenly blurred"
         " · view the camera's view has changed: the view differs from the usual one"
-        " · picture blurred · weather no parking 80% · writing no parking 90%"
+        " · picture blurred · weather no parking 80% · caption a description says 'no parking'"
+        " · object also found, by a network that says not how sure it is: 1 x 'no parking'"
+        " · writing no parking 90%"
     )
     assert f"Not run (no weights installed): {model_title('scene_text')}." in lines
     assert not any(line.startswith("picture · ") for line in printed(busy_event()).splitlines())
