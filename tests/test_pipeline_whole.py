@@ -321,6 +321,37 @@ def test_a_gallery_that_fails_costs_its_own_findings() -> None:
     assert all("the database is gone" in sentence for sentence in result.errors)
 
 
+class HangingGallery(MemoryGallery):
+    """Its database does not answer."""
+
+    async def match(self, sighting: Any) -> Any:
+        await asyncio.Event().wait()
+
+
+def test_a_gallery_that_hangs_is_left_alone_when_the_deadline_passes() -> None:
+    without = enriched(FakeRunner(), PEOPLE, looks=())
+    result = enriched(FakeRunner(), PEOPLE, gallery=HangingGallery(), looks=(), timeout_s=0.3)
+    assert result.pose_results == without.pose_results
+    assert [(error.model, error.category) for error in result.structured_errors] == [
+        ("conclusions", "deadline_exceeded")
+    ]
+
+
+def test_somebody_who_lives_here_is_named_in_each_picture_of_a_batch() -> None:
+    gallery = MemoryGallery(thresholds={"made up": 0.7})
+    looks_like = answer("person_reid", INSIDE)
+
+    async def scenario(images: dict[str | None, Any]) -> list[str | None]:
+        pipeline = EnrichmentPipeline(FakeRunner(), gallery=gallery, looks=())
+        result = await pipeline.enrich_batch([detection("a"), detection("b")], images, "porch")
+        return [match.detection_id for match in result.person_household_matches]
+
+    asyncio.run(gallery.add_member(HouseholdMember("Ada", "person", (Embedding(looks_like.embedding, "made up"),))))
+    assert asyncio.run(scenario({"a": picture(), "b": picture()})) == ["a", "b"]
+    # Two crops of one frame show two people.
+    assert len(asyncio.run(scenario({None: picture(), "a": picture(), "b": picture()}))) <= 1
+
+
 def test_a_conclusion_that_breaks_costs_itself() -> None:
     """A pose without a number breaks whoever compares it; everything that was found is still there."""
     posture: Any = None

@@ -5,12 +5,14 @@ All of it comes after the models have answered. A conclusion that fails costs it
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hearthwatch.enrichment.collected import PictureEnrichment
 from hearthwatch.enrichment.runner import ModelCall, Runner
-from hearthwatch.errors import HearthwatchError, InferenceFailed
+from hearthwatch.errors import DeadlineExceeded, HearthwatchError, InferenceFailed
 from hearthwatch.gallery import Gallery
 from hearthwatch.models import CLIPResult, LicensePlateResult, ReIDResult
 from hearthwatch.models.clip import SPEC as CLIP
@@ -62,11 +64,11 @@ class Conclusions:
             seen: each picture of the batch.
             deadline: seconds of `time.monotonic`; None waits.
         """
-        await _alone(result, lambda: self._writing(result, seen))
-        await _alone(result, lambda: self._movement(result, seen))
-        await _alone(result, lambda: self._voted_plates(result, seen))
-        await _alone(result, lambda: self._identities(result, seen, deadline))
-        await _alone(result, lambda: self._contradictions(result, seen))
+        await _alone(result, deadline, lambda: self._writing(result, seen))
+        await _alone(result, deadline, lambda: self._movement(result, seen))
+        await _alone(result, deadline, lambda: self._voted_plates(result, seen))
+        await _alone(result, deadline, lambda: self._identities(result, seen, deadline))
+        await _alone(result, deadline, lambda: self._contradictions(result, seen))
 
     async def _writing(self, result: EnrichmentResult, seen: Sequence[Seen]) -> None:
         pictures = []
@@ -103,7 +105,10 @@ class Conclusions:
         }
         known = _Recognisable(result.reid_embeddings, plates)
         vehicles = await self._appearance_of_vehicles(seen, deadline)
-        found = await identify(_subjects(seen), known, self._gallery, vehicle_embeddings=vehicles)
+        # Where there is a whole frame, all else are crops of it, and nobody is twice in them together.
+        apart = all(view.is_frame for view, _ in seen)
+        pictures = {one.id: number if apart else 0 for number, (view, _) in enumerate(seen) for one in view.subjects}
+        found = await identify(_subjects(seen), known, self._gallery, vehicle_embeddings=vehicles, pictures=pictures)
         result.person_reid_matches = found.person_reid_matches
         result.vehicle_reid_matches = found.vehicle_reid_matches
         result.person_household_matches = found.person_household_matches
@@ -144,10 +149,14 @@ def _silence(part: PictureEnrichment, model: str) -> str:
     return "nobody read this picture" if failed is None else str(failed)
 
 
-async def _alone(result: EnrichmentResult, draw: Callable[[], Awaitable[None]]) -> None:
+async def _alone(result: EnrichmentResult, deadline: float | None, draw: Callable[[], Awaitable[None]]) -> None:
     """One conclusion; whatever becomes of it, the findings and the other conclusions stay."""
     try:
-        await draw()
+        # What waits for nobody is drawn after the deadline, too; a gallery that hangs is left alone.
+        async with asyncio.timeout(None if deadline is None else max(0.0, deadline - time.monotonic())):
+            await draw()
+    except TimeoutError:
+        fail(result, None, DeadlineExceeded("the deadline passed before all conclusions were drawn"), CONCLUSIONS)
     except HearthwatchError as error:
         fail(result, None, error, CONCLUSIONS)
     except Exception as error:  # noqa: BLE001 - everything that was found must not be lost with what follows from it

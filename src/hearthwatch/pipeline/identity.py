@@ -6,7 +6,7 @@ picture nobody is twice: a resident is at most one of the people in it, and says
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -71,26 +71,30 @@ async def identify(
     gallery: Gallery,
     *,
     vehicle_embeddings: Mapping[str, CLIPResult] | None = None,
+    pictures: Mapping[str, Hashable] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Identities:
     """Look everybody up, then remember everybody.
 
     Args:
-        detections: of one batch. Those of one camera and one time are of one picture.
+        detections: of one batch. Those of one camera, one time and one of `pictures` are of one picture.
         result: what is known about them.
         gallery: where.
         vehicle_embeddings: of CLIP by detection id, where there are any.
+        pictures: a name of each detection's picture by id, for batches of several; nobody is twice in one.
         now: the time of detections that do not say theirs.
     """
     found = Identities()
     asked = _Asked(gallery, found)
     when, vehicles = now(), vehicle_embeddings or {}
-    pictures: dict[tuple[str | None, datetime], dict[str, Sighting]] = {}
+    names = pictures or {}
+    by_picture: dict[tuple[str | None, datetime, Hashable], dict[str, Sighting]] = {}
     for detection in detections:
         sighting = asked.sighting(detection, result, vehicles, when)
         if sighting is not None:
-            pictures.setdefault((sighting.camera, sighting.time), {})[detection.id] = sighting
-    known = [picture for picture in [await asked.look_up(one) for one in pictures.values()] if picture]
+            key = sighting.camera, sighting.time, names.get(detection.id)
+            by_picture.setdefault(key, {})[detection.id] = sighting
+    known = [picture for picture in [await asked.look_up(one) for one in by_picture.values()] if picture]
     for picture in sorted(known, key=lambda one: min(sighting.time for sighting in one.values())):
         await asked.remember(picture)
     return found
