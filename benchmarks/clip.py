@@ -6,7 +6,6 @@ import http.client
 import importlib.util
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from benchmarks.bare import bare_calls, recording
 from benchmarks.clip_checkpoint import VIT_L_14, Size, Tower, byte_vocabulary, write_checkpoint
 from benchmarks.comparison import Goal
 from benchmarks.markdown import milliseconds, table
+from benchmarks.plan import Plan
 from benchmarks.processes import MeasurementFailed, run_job
 from benchmarks.scene import load_options
 from benchmarks.serving.client import Client, form
@@ -37,15 +37,6 @@ GOAL = Goal(1 / 0.95)
 TEXTS = [f"a person number {number} in front of the house" for number in range(100)]
 #: Of a quick run: does it work?
 SMALL = Size(Tower(128, 2, 4, 256), Tower(128, 2, 4, 256), 224, 32, 64, VIT_L_14.tokens)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is measured."""
-
-    jobs: Sequence[Job] = ()
-    rows: Sequence[Row] = ()
-    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare(

@@ -7,7 +7,6 @@ import importlib.util
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,6 +18,7 @@ from benchmarks.clip_checkpoint import VIT_B_32, byte_vocabulary, write_checkpoi
 from benchmarks.comparison import Goal
 from benchmarks.markdown import milliseconds, table
 from benchmarks.pairs import Call
+from benchmarks.plan import Plan
 from benchmarks.processes import MeasurementFailed, run_job
 from benchmarks.scene import load_options
 from benchmarks.serving.client import Client, form
@@ -58,16 +58,6 @@ TIGHT, LOADS = f"{GROUP} in too little memory", f"{GROUP} loads"
 COLD_LOADS, WARM_LOADS, QUICK_LOADS = 8, 20, 1
 #: Milliseconds at the 95th percentile of the loads, with an empty cache (the documents' aim) and with one (ours).
 COLD_AIM_MS, WARM_AIM_MS = 5000.0, 1000.0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is measured."""
-
-    jobs: Sequence[Job] = ()
-    rows: Sequence[Row] = ()
-    skipped: Mapping[str, str] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prepare(

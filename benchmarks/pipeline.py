@@ -7,7 +7,6 @@ import base64
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from statistics import median
@@ -19,6 +18,7 @@ from PIL import Image as PILImage
 from benchmarks.comparison import Goal
 from benchmarks.enrich import people_in, with_clothing
 from benchmarks.pictures import FULL_HD, camera_picture
+from benchmarks.plan import Plan
 from benchmarks.processes import MeasurementFailed
 from benchmarks.scene import load_options
 from benchmarks.serving.client import Client
@@ -50,15 +50,6 @@ SLOW_ROUNDS = 3
 OVERHEAD_BATCHES, QUICK_BATCHES = 200, 5
 #: What models cost is measured elsewhere.
 UNPROBED = {"HEARTHWATCH_PROBE": "false"}
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is measured."""
-
-    jobs: Sequence[Job] = ()
-    rows: Sequence[Row] = ()
-    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare(
