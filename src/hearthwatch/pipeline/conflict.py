@@ -6,14 +6,7 @@ networks are not on one scale, so that a little more of it decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from hearthwatch.pipeline.detection import DetectionInput
-
-if TYPE_CHECKING:  # a result lists conflicts, and rules look at results
-    from hearthwatch.pipeline.results import EnrichmentResult
 
 #: Who is at least so sure is sure: where one frame confirms a weapon as well (`prompt.weapons`).
 SURE = 0.8
@@ -80,25 +73,6 @@ class Conflict:
         """One line."""
         ruling = "open" if self.holds is None else f"{self.holds} holds"
         return f"Conflict: {self.said[0]}; {self.said[1]}; {ruling}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the rules look at.
-
-    Attributes:
-        detections: in order of their ids.
-        result: what is known about them.
-        pictures: a name of the picture that each detection's box refers to, by id.
-    """
-
-    detections: tuple[DetectionInput, ...]
-    result: EnrichmentResult
-    pictures: Mapping[str, Hashable]
-
-    def beside(self, one: DetectionInput) -> list[DetectionInput]:
-        """The others of its picture."""
-        return [d for d in self.detections if d.id != one.id and self.pictures[d.id] == self.pictures[one.id]]
 
 
 def ruled(key: str, rule: str, first: Statement, second: Statement, doubt: str) -> Conflict:

@@ -5,15 +5,17 @@ A change of a row or a number raises `CONFLICTS_VERSION`; the reasons are in doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from types import MappingProxyType
 
 import numpy as np
 
 from hearthwatch.models import PoseResult
-from hearthwatch.pipeline.conflict import APPLICATION, DETECTOR, Conflict, Seen, Statement, ruled
+from hearthwatch.pipeline.conflict import APPLICATION, DETECTOR, Conflict, Statement, ruled
 from hearthwatch.pipeline.detection import DetectionInput
+from hearthwatch.pipeline.results import EnrichmentResult
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
 from hearthwatch.vision.boxes import Box, coverage, iou
 from hearthwatch.vision.image import Float
@@ -50,6 +52,25 @@ IMPOSSIBLE: Mapping[str, frozenset[str]] = MappingProxyType(
         "standing": frozenset({"person running", "person falling down"}),
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the rules look at.
+
+    Attributes:
+        detections: in order of their ids.
+        result: what is known about them.
+        pictures: a name of the picture that each detection's box refers to, by id.
+    """
+
+    detections: tuple[DetectionInput, ...]
+    result: EnrichmentResult
+    pictures: Mapping[str, Hashable]
+
+    def beside(self, one: DetectionInput) -> list[DetectionInput]:
+        """The others of its picture."""
+        return [d for d in self.detections if d.id != one.id and self.pictures[d.id] == self.pictures[one.id]]
 
 
 def _no_vehicle(seen: Seen) -> Iterator[Conflict]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 
-from hearthwatch.pipeline.conflict import Conflict, Seen
-from hearthwatch.pipeline.conflict_rules import RULES
+from hearthwatch.pipeline.conflict import Conflict
+from hearthwatch.pipeline.conflict_rules import RULES, Seen
 from hearthwatch.pipeline.detection import DetectionInput
 from hearthwatch.pipeline.results import EnrichmentResult
 
