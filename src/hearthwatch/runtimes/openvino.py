@@ -17,6 +17,7 @@ import numpy as np
 
 from hearthwatch.runtimes.base import Array, EngineName, LoadRequest, Precision, RuntimeInfo, Tensors, split_run
 from hearthwatch.runtimes.memory import release_memory
+from hearthwatch.runtimes.process_locale import kept_locale
 from hearthwatch.runtimes.quiet import import_openvino
 
 #: A graph with dynamic batch is compiled for these sizes, each on first use; other sizes are put together from them.
@@ -65,7 +66,8 @@ class OpenVINORuntime:
         self._version = str(import_openvino().__version__).split("-", maxsplit=1)[0]
         self._request = request
         self._core = _core()
-        self._model: Any = self._core.read_model(request.path)
+        with kept_locale():
+            self._model: Any = self._core.read_model(request.path)
         self._batches = _allowed_batches(self._model, request.bytes)
         self._compiled: dict[int, _Compiled] = {}
         self._lock = threading.Lock()
@@ -131,7 +133,9 @@ class OpenVINORuntime:
                     model = model.clone()
                     model.reshape({port: [size, *list(port.partial_shape)[1:]] for port in model.inputs})
                 device = _DEVICES[self._request.device]
-                self._compiled[size] = _Compiled(self._core.compile_model(model, device, self._config()))
+                with kept_locale():
+                    compiled = self._core.compile_model(model, device, self._config())
+                self._compiled[size] = _Compiled(compiled)
             return self._compiled[size]
 
     def _config(self) -> dict[str, Any]:
