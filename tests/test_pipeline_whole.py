@@ -96,7 +96,8 @@ def test_of_several_pictures_the_one_that_says_most_is_told() -> None:
 def test_a_frame_without_detections_is_looked_at_all_the_same() -> None:
     tracked = track(EnrichmentPipeline(FakeRunner()), [])
     assert tracked.status is EnrichmentStatus.FULL
-    assert tracked.successful_models == ["image_quality", "scene_change", "scene_text", "weather_classifier"]
+    asked = ["clip", "image_quality", "scene_change", "scene_text", "weather_classifier"]
+    assert tracked.successful_models == asked
     assert tracked.data is not None
     assert tracked.data.image_quality is not None
     assert tracked.data.scene_change is not None
@@ -247,6 +248,16 @@ class WithCLIP(FakeRunner):
         vector[3] = 1.0
         found = CLIPResult(vector, "clip", "sha256:0", "224")
         return [Outcome(call.model, found, weights="real") for _ in outcomes]
+
+
+@pytest.mark.parametrize("gallery", [None, MemoryGallery(thresholds={"made up": 0.7})], ids=["scene", "vehicles"])
+def test_a_model_that_is_asked_beside_the_plan_says_whose_weights_it_has(gallery: Gallery | None) -> None:
+    looks = None if gallery is None else ()
+    pipeline = EnrichmentPipeline(WithCLIP(), gallery=gallery, looks=looks)
+    tracked = track(pipeline, [detection("c", "car")])
+    assert tracked.weights["clip"] == "real"
+    assert "clip" in tracked.successful_models
+    assert tracked.status is EnrichmentStatus.FULL
 
 
 def test_people_and_vehicles_are_recognised_in_the_next_batch() -> None:

@@ -115,6 +115,7 @@ class PictureEnrichment:
         self.whole.results |= told.whole.results
         self.whole.errors |= told.whole.errors
         self.failed |= told.failed
+        self.weights |= told.weights
         self.timings |= told.timings
 
     def close(self) -> None:

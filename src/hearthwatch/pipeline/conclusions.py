@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from hearthwatch.enrichment.accounting import Accounting
 from hearthwatch.enrichment.collected import PictureEnrichment
 from hearthwatch.enrichment.runner import ModelCall, Runner
 from hearthwatch.errors import DeadlineExceeded, HearthwatchError, InferenceFailed
@@ -56,19 +57,25 @@ class Conclusions:
         self._approaches = Approaches()
         self._plates = PlateMemory()
 
-    async def draw(self, result: EnrichmentResult, seen: Sequence[Seen], deadline: float | None) -> None:
+    async def draw(self, result: EnrichmentResult, seen: Sequence[Seen], deadline: float | None) -> PictureEnrichment:
         """Add them to a batch's result.
 
         Args:
             result: with everything that was found.
             seen: each picture of the batch.
             deadline: seconds of `time.monotonic`; None waits.
+
+        Returns:
+            The account of models that were asked for a conclusion alone.
         """
+        beside = PictureEnrichment()
         await _alone(result, deadline, lambda: self._writing(result, seen))
         await _alone(result, deadline, lambda: self._movement(result, seen))
         await _alone(result, deadline, lambda: self._voted_plates(result, seen))
-        await _alone(result, deadline, lambda: self._identities(result, seen, deadline))
+        asked = Accounting(self._runner, beside)
+        await _alone(result, deadline, lambda: self._identities(result, seen, asked, deadline))
         await _alone(result, deadline, lambda: self._contradictions(result, seen))
+        return beside
 
     async def _writing(self, result: EnrichmentResult, seen: Sequence[Seen]) -> None:
         pictures = []
@@ -93,7 +100,9 @@ class Conclusions:
     async def _voted_plates(self, result: EnrichmentResult, seen: Sequence[Seen]) -> None:
         result.plate_votes = self._plates.voted(_subjects(seen), result.plate_by_detection)
 
-    async def _identities(self, result: EnrichmentResult, seen: Sequence[Seen], deadline: float | None) -> None:
+    async def _identities(
+        self, result: EnrichmentResult, seen: Sequence[Seen], asked: Runner, deadline: float | None
+    ) -> None:
         if self._gallery is None:
             return
         # A text that the readings do not decide is empty, and says nothing about whose plate it is.
@@ -104,7 +113,7 @@ class Conclusions:
             for key, plate in result.plate_by_detection.items()
         }
         known = _Recognisable(result.reid_embeddings, plates)
-        vehicles = await self._appearance_of_vehicles(seen, deadline)
+        vehicles = await _appearance_of_vehicles(seen, asked, deadline)
         # Where there is a whole frame, all else are crops of it, and nobody is twice in them together.
         apart = all(view.is_frame for view, _ in seen)
         pictures = {one.id: number if apart else 0 for number, (view, _) in enumerate(seen) for one in view.subjects}
@@ -118,23 +127,24 @@ class Conclusions:
         for key, reason in found.reasons.items():
             result.skipped.setdefault(key, {}).setdefault("gallery", reason)
 
-    async def _appearance_of_vehicles(self, seen: Sequence[Seen], deadline: float | None) -> dict[str, CLIPResult]:
-        """CLIP's embedding of each vehicle; of none where CLIP is not there or does not answer."""
-        found: dict[str, CLIPResult] = {}
-        for view, _ in seen if self._runner.offers(CLIP.name) else ():
-            boxes = {one.id: one.bbox for one in view.subjects if one.class_name.lower() in VEHICLE_CLASSES}
-            if not boxes:
-                continue
-            outcomes = await self._runner.run(
-                ModelCall(CLIP.name, view.picture, tuple(boxes.values()), deadline=deadline)
-            )
-            answered = zip(boxes, outcomes, strict=True)
-            found |= {key: outcome.result for key, outcome in answered if isinstance(outcome.result, CLIPResult)}
-        return found
-
     async def _contradictions(self, result: EnrichmentResult, seen: Sequence[Seen]) -> None:
         pictures = {subject.id: number for number, (view, _) in enumerate(seen) for subject in view.subjects}
         result.conflicts = resolve(_subjects(seen), result, pictures)
+
+
+async def _appearance_of_vehicles(
+    seen: Sequence[Seen], runner: Runner, deadline: float | None
+) -> dict[str, CLIPResult]:
+    """CLIP's embedding of each vehicle; of none where CLIP is not there or does not answer."""
+    found: dict[str, CLIPResult] = {}
+    for view, _ in seen if runner.offers(CLIP.name) else ():
+        boxes = {one.id: one.bbox for one in view.subjects if one.class_name.lower() in VEHICLE_CLASSES}
+        if not boxes:
+            continue
+        outcomes = await runner.run(ModelCall(CLIP.name, view.picture, tuple(boxes.values()), deadline=deadline))
+        answered = zip(boxes, outcomes, strict=True)
+        found |= {key: outcome.result for key, outcome in answered if isinstance(outcome.result, CLIPResult)}
+    return found
 
 
 def _subjects(seen: Sequence[Seen]) -> list[DetectionInput]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from hearthwatch.enrichment.accounting import Accounting
 from hearthwatch.enrichment.collected import PIPELINE, PictureEnrichment
 from hearthwatch.enrichment.runner import CallTimings, ModelCall, Runner
 from hearthwatch.errors import HearthwatchError, ImageError, InferenceFailed
@@ -75,7 +76,8 @@ def standard_looks() -> tuple[Look, ...]:
 async def look_at(looks: Sequence[Look], view: View, runner: Runner, deadline: float | None) -> PictureEnrichment:
     """Everything that these looks tell of one picture, each on its own."""
     told = PictureEnrichment()
-    await asyncio.gather(*(_one(look, view, runner, deadline, told) for look in looks))
+    asked = Accounting(runner, told)
+    await asyncio.gather(*(_one(look, view, asked, deadline, told) for look in looks))
     return told
 
 

@@ -96,9 +96,9 @@ class EnrichmentPipeline:
         parts = await asyncio.gather(*(self._enrich(view, turns, deadline) for view in grouped.views))
         for part in parts:
             merge(result, part)
-        await self._conclusions.draw(result, list(zip(grouped.views, parts, strict=True)), deadline)
+        beside = await self._conclusions.draw(result, list(zip(grouped.views, parts, strict=True)), deadline)
         result.processing_time_ms = (time.perf_counter() - started) * 1000
-        return track(result, parts)
+        return track(result, [*parts, beside])
 
     async def enrich_detection(
         self,
