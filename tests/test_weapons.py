@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hearthwatch.models import PoseResult
 from hearthwatch.models.threat_detector import SEVERITIES, ThreatDetection, ThreatResult, severity_of
 from hearthwatch.pipeline import DetectionInput
+from hearthwatch.pipeline.threat_memory import RepeatedThreat
 from hearthwatch.prompt.weapons import Weapon, weapons_of
 from hearthwatch.vision.boxes import Box
 from scene import detection, pose
@@ -251,3 +252,55 @@ def test_a_name_that_nobody_knows_is_a_medium_weapon_of_the_weapon_detector() ->
 def test_weak_sightings_are_no_weapons() -> None:
     weak = ThreatResult((), found(IN_HAND, 0.3).threats)
     assert weapons_of([PERSON], {}, {"p": weak}) == []
+
+
+# ------------------------------------------------------------------------------------------------------ several frames
+
+
+def again(box: Box = IN_HAND, name: str = "knife") -> tuple[RepeatedThreat, ...]:
+    return (RepeatedThreat(name, box, 2, 3, 650.0),)
+
+
+def test_several_frames_confirm_what_one_is_not_sure_of() -> None:
+    reason = "confirmed: seen in 2 of 3 frames within 650 ms, large enough, and at a person"
+    thing = detection("w", "knife", IN_HAND, confidence=0.6)
+    (seen,) = weapons_of([thing, PERSON], {}, {}, {"w": again()})
+    assert (seen.confirmed, seen.holder, seen.confidence, seen.reason) == (True, "p", 0.6, reason)
+    (detected,) = weapons_of([PERSON], {}, {"p": found(IN_HAND, 0.6)}, {"p": again()})
+    assert (detected.confirmed, detected.reason) == (True, reason)
+
+
+def test_a_sure_frame_needs_no_other() -> None:
+    (weapon,) = weapons_of([PERSON], {}, {"p": found(IN_HAND, 0.9)}, {"p": again()})
+    assert weapon.reason == "confirmed: sure, large enough, and at a person"
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [{"q": again()}, {"p": again(name="gun")}, {"p": again(FAR)}, {"p": ()}],
+    ids=["of another person", "another class", "at another place", "nothing"],
+)
+def test_what_other_frames_show_of_something_else_confirms_nothing(
+    repeated: Mapping[str, tuple[RepeatedThreat, ...]],
+) -> None:
+    (weapon,) = weapons_of([PERSON], {}, {"p": found(IN_HAND, 0.6)}, repeated)
+    assert (weapon.confirmed, weapon.reason) == (False, "unconfirmed: 60% sure in one frame, 80% needed")
+
+
+@pytest.mark.parametrize("key", ["p", "q"])
+def test_what_is_at_nobody_in_several_frames_is_confirmed_by_a_wrist_alone(key: str) -> None:
+    answers = dict.fromkeys(("p", "q"), ThreatResult(elsewhere=found(BESIDE, 0.6).threats))
+    people = [PERSON, detection("q", box=Box(0, 0, 90, 190))]
+    (loose,) = weapons_of(people, {}, answers, {key: again(BESIDE)})
+    assert (loose.confirmed, loose.reason) == (False, "unconfirmed: in nobody's hand")
+    (held,) = weapons_of(people, {"p": pose(wrist=(BESIDE.x1 - 10, 100))}, answers, {key: again(BESIDE)})
+    assert (held.confirmed, held.holder) == (True, "p")
+
+
+@settings(deadline=None)
+@given(BOXES, st.floats(0, 1), st.lists(BOXES, max_size=3))
+def test_frames_replace_certainty_and_neither_size_nor_a_hand(box: Box, confidence: float, people: list[Box]) -> None:
+    persons = [detection(f"p{i}", box=around) for i, around in enumerate(people)]
+    thing = detection("w", "knife", box, confidence=confidence)
+    (weapon,) = weapons_of([thing, *persons], {}, {}, {"w": again(box)})
+    assert weapon.confirmed == judge(detection("w", "knife", box, confidence=1.0), *persons).confirmed

@@ -182,4 +182,6 @@ def _letters(text: str) -> str:
 
 def _weapons(event: Event) -> list[Weapon]:
     data = event.enrichment.data
-    return [] if data is None else weapons_of(event.detections, data.pose_results, data.threat_results)
+    if data is None:
+        return []
+    return weapons_of(event.detections, data.pose_results, data.threat_results, data.repeated_threats)

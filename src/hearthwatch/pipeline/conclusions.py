@@ -1,4 +1,4 @@
-"""What follows from a batch's findings: writing, movement, plates of several frames, identities, contradictions.
+"""What follows from a batch's findings: writing, movement, plates and weapons of several frames, identities, conflicts.
 
 All of it comes after the models have answered. A conclusion that fails costs itself, and no finding is changed by one.
 """
@@ -27,6 +27,7 @@ from hearthwatch.pipeline.identity import identify
 from hearthwatch.pipeline.merging import fail
 from hearthwatch.pipeline.plate_memory import PlateMemory
 from hearthwatch.pipeline.results import EnrichmentResult
+from hearthwatch.pipeline.threat_memory import ThreatMemory, frame_of
 from hearthwatch.selection import VEHICLE_CLASSES
 
 #: Who failed, in errors, where a conclusion did.
@@ -44,7 +45,7 @@ class _Recognisable:
 
 
 class Conclusions:
-    """Draws them, and remembers what takes several batches: tracks and the plates read on them.
+    """Draws them, and remembers what takes several batches: tracks, the plates read on them, and where weapons were.
 
     Args:
         runner: asked for the appearance of vehicles, where there is a gallery.
@@ -56,6 +57,7 @@ class Conclusions:
         self._gallery = gallery
         self._approaches = Approaches()
         self._plates = PlateMemory()
+        self._threats = ThreatMemory()
 
     async def draw(self, result: EnrichmentResult, seen: Sequence[Seen], deadline: float | None) -> PictureEnrichment:
         """Add them to a batch's result.
@@ -72,6 +74,7 @@ class Conclusions:
         await _alone(result, deadline, lambda: self._writing(result, seen))
         await _alone(result, deadline, lambda: self._movement(result, seen))
         await _alone(result, deadline, lambda: self._voted_plates(result, seen))
+        await _alone(result, deadline, lambda: self._repeated_threats(result, seen))
         asked = Accounting(self._runner, beside)
         await _alone(result, deadline, lambda: self._identities(result, seen, asked, deadline))
         await _alone(result, deadline, lambda: self._contradictions(result, seen))
@@ -99,6 +102,12 @@ class Conclusions:
 
     async def _voted_plates(self, result: EnrichmentResult, seen: Sequence[Seen]) -> None:
         result.plate_votes = self._plates.voted(_subjects(seen), result.plate_by_detection)
+
+    async def _repeated_threats(self, result: EnrichmentResult, seen: Sequence[Seen]) -> None:
+        # A crop beside its frame has coordinates of its own, and the frame shows the same.
+        views = [view for view, _ in seen if view.is_frame]
+        frames = (frame_of(view.subjects, view.picture.size, result.threat_results) for view in views)
+        result.repeated_threats = self._threats.note([frame for frame in frames if frame is not None])
 
     async def _identities(
         self, result: EnrichmentResult, seen: Sequence[Seen], asked: Runner, deadline: float | None

@@ -28,6 +28,7 @@ from hearthwatch.pipeline.extraction import BatchExtractionResult
 from hearthwatch.pipeline.image_quality import ImageQualityResult
 from hearthwatch.pipeline.plates import PlateVote
 from hearthwatch.pipeline.scene_change import SceneChangeResult
+from hearthwatch.pipeline.threat_memory import RepeatedThreat
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ class EnrichmentResult:
         person_household_matches: who of the household was seen; likewise `vehicle_household_matches`.
         conflicts: findings that contradict each other, with what holds; the findings are kept as they were.
         plate_votes: by detection id, what all frames of its track together read.
+        repeated_threats: by detection id, those of the weapons at it, or at nobody in its picture, that several frames
+            of the camera show; a weapon that the detector saw is under its own id.
         skipped: by detection id, the models that were not asked, with the reason.
         skipped_of_pictures: the same of models that look at a picture as a whole.
         nothing: by detection id, the models that answered and found nothing; empty where no model is meant for the
@@ -133,6 +136,7 @@ class EnrichmentResult:
     face_by_detection: dict[str, FaceResult] = field(default_factory=dict)
     plate_by_detection: dict[str, LicensePlateResult] = field(default_factory=dict)
     plate_votes: dict[str, PlateVote] = field(default_factory=dict)
+    repeated_threats: dict[str, tuple[RepeatedThreat, ...]] = field(default_factory=dict)
     conflicts: list[Conflict] = field(default_factory=list)
     skipped: dict[str, dict[str, str]] = field(default_factory=dict)
     skipped_of_pictures: dict[str, str] = field(default_factory=dict)

@@ -42,7 +42,8 @@ def collect_facts(
         when: local time of the event; None where nobody knows.
     """
     known = enrichment or EnrichmentResult()
-    facts = [_weapon(weapon) for weapon in weapons_of(detections, known.pose_results, known.threat_results)]
+    weapons = weapons_of(detections, known.pose_results, known.threat_results, known.repeated_threats)
+    facts = [_weapon(weapon) for weapon in weapons]
     for detection in detections:
         facts.extend(_of_detection(detection, known))
     facts += [*identity_facts(known), *picture_facts(known)]

@@ -1,8 +1,8 @@
 """Weapons that the detector or the weapon detector saw: candidate or confirmed, and in whose hands.
 
-One frame makes a candidate. It is confirmed when a single frame is very sure (`CONFIRMING_CONFIDENCE`), the box is
-large enough to show a thing at all, and it is near a wrist or inside a person's box. Confirmation over several frames
-needs tracks and comes with them.
+One frame makes a candidate. It is confirmed when one frame is very sure (`CONFIRMING_CONFIDENCE`) or several frames
+show it (`pipeline.threat_memory`), and in both cases the box is large enough to show a thing at all, and it is near a
+wrist or inside a person's box.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from hearthwatch.models import PoseResult, ThreatDetection, ThreatResult
 from hearthwatch.models.threat_detector import SEVERITIES, SEVERITY_ORDER, severity_of
 from hearthwatch.pipeline.detection import DetectionInput
+from hearthwatch.pipeline.threat_memory import RepeatedThreat
 from hearthwatch.vision.boxes import Box, coverage, iou
 
 CONFIRMING_CONFIDENCE = 0.8
@@ -52,7 +53,12 @@ class Weapon:
 
 @dataclass(frozen=True, slots=True)
 class _Thing:
-    """What might be a weapon, whoever saw it; `near` is the person that the weapon detector's answer belongs to."""
+    """What might be a weapon, whoever saw it.
+
+    Attributes:
+        near: the person that the weapon detector's answer belongs to.
+        repeated: how other frames show it; None where they do not.
+    """
 
     class_name: str
     severity: str
@@ -60,12 +66,14 @@ class _Thing:
     box: Box
     near: str | None
     by_detector: bool
+    repeated: RepeatedThreat | None
 
 
 def weapons_of(
     detections: Sequence[DetectionInput],
     poses: Mapping[str, PoseResult],
     threats: Mapping[str, ThreatResult] | None = None,
+    repeated: Mapping[str, Sequence[RepeatedThreat]] | None = None,
 ) -> list[Weapon]:
     """The weapons of one event, confirmed ones first, then the most severe; what two networks saw counts once.
 
@@ -73,14 +81,16 @@ def weapons_of(
         detections: what the detector saw; those that are weapons by name are among the answer.
         poses: by detection id.
         threats: what the weapon detector saw, by detection id.
+        repeated: which of all these several frames show, by detection id.
     """
+    again = repeated or {}
     persons = [d for d in detections if d.class_name.lower() == "person"]
     seen = (
-        _Thing(d.class_name, severity_of(d.class_name), d.confidence, d.bbox, None, by_detector=True)
+        _Thing(d.class_name, severity_of(d.class_name), d.confidence, d.bbox, None, True, _by_name(d, again))
         for d in detections
         if d.class_name.lower() in SEVERITIES
     )
-    judged = [(thing, _judge(thing, persons, poses)) for thing in (*seen, *_threats(threats or {}))]
+    judged = [(thing, _judge(thing, persons, poses)) for thing in (*seen, *_threats(threats or {}, again))]
     judged.sort(key=lambda pair: (not pair[1].confirmed, SEVERITY_ORDER.index(pair[0].severity), -pair[1].confidence))
     kept: list[tuple[_Thing, Weapon]] = []
     for thing, weapon in judged:
@@ -89,15 +99,26 @@ def weapons_of(
     return [weapon for _, weapon in kept]
 
 
-def _threats(results: Mapping[str, ThreatResult]) -> Iterator[_Thing]:
-    loose: dict[ThreatDetection, None] = {}
+def _threats(results: Mapping[str, ThreatResult], repeated: Mapping[str, Sequence[RepeatedThreat]]) -> Iterator[_Thing]:
+    # Every person's answer has what is at nobody.
+    loose: dict[ThreatDetection, RepeatedThreat | None] = {}
     for key, result in results.items():
+        again = {(one.class_name, one.box): one for one in repeated.get(key, ())}
         for threat in result.threats:
-            yield _Thing(threat.class_name, threat.severity, threat.confidence, threat.box, key, by_detector=False)
-        # Every person's answer has them.
-        loose |= dict.fromkeys(result.elsewhere)
-    for threat in loose:
-        yield _Thing(threat.class_name, threat.severity, threat.confidence, threat.box, None, by_detector=False)
+            yield _thing(threat, key, again.get((threat.class_name, threat.box)))
+        for threat in result.elsewhere:
+            loose[threat] = loose.get(threat) or again.get((threat.class_name, threat.box))
+    for threat, seen_again in loose.items():
+        yield _thing(threat, None, seen_again)
+
+
+def _thing(threat: ThreatDetection, near: str | None, repeated: RepeatedThreat | None) -> _Thing:
+    return _Thing(threat.class_name, threat.severity, threat.confidence, threat.box, near, False, repeated)
+
+
+def _by_name(weapon: DetectionInput, repeated: Mapping[str, Sequence[RepeatedThreat]]) -> RepeatedThreat | None:
+    """Of a weapon that the detector saw. Its id says which it is: its box here may reach beyond the picture."""
+    return next((one for one in repeated.get(weapon.id, ()) if one.class_name == weapon.class_name), None)
 
 
 def _same(thing: _Thing, other: _Thing) -> bool:
@@ -112,7 +133,7 @@ def _judge(thing: _Thing, persons: Sequence[DetectionInput], poses: Mapping[str,
     holder = _holder(thing.box, persons, poses)
     short_side = min(thing.box.width, thing.box.height)
     sure = thing.confidence >= CONFIRMING_CONFIDENCE  # false for a confidence that is not a number
-    if not sure:
+    if not sure and thing.repeated is None:
         doubt = f"{thing.confidence:.0%} sure in one frame, {CONFIRMING_CONFIDENCE:.0%} needed"
     elif short_side < MIN_SHORT_SIDE_PX:
         doubt = f"only {short_side:.0f} px, {MIN_SHORT_SIDE_PX:.0f} needed"
@@ -120,9 +141,16 @@ def _judge(thing: _Thing, persons: Sequence[DetectionInput], poses: Mapping[str,
         doubt = "in nobody's hand" if thing.near is None else "beside a person, not in a hand"
     else:
         doubt = ""
-    reason = f"unconfirmed: {doubt}" if doubt else "confirmed: sure, large enough, and at a person"
+    reason = f"unconfirmed: {doubt}" if doubt else f"confirmed: {_evidence(thing, sure)}, large enough, and at a person"
     # Whom the weapon detector's answer belongs to is near, which names the person and confirms nothing.
     return Weapon(thing.class_name, thing.severity, thing.confidence, not doubt, holder or thing.near, reason)
+
+
+def _evidence(thing: _Thing, sure: bool) -> str:
+    again = thing.repeated
+    if sure or again is None:
+        return "sure"
+    return f"seen in {again.seen} of {again.frames} frames within {again.span_ms:.0f} ms"
 
 
 def _holder(thing: Box, persons: Sequence[DetectionInput], poses: Mapping[str, PoseResult]) -> str | None:
