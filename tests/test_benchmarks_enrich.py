@@ -45,6 +45,7 @@ def test_too_little_memory_makes_models_leave_and_costs_no_answer(places: dict[s
     assert f"{facts['evictions']} evictions" in "\n".join(enrich.sections({enrich.TIGHT: facts}))
 
 
+@pytest.mark.slow
 def test_every_model_that_is_there_is_loaded_cold_and_warm(places: dict[str, str], tmp_path: Path) -> None:
     facts = enrich.loads_work(places["models_dir"], str(tmp_path), cold=2, warm=3).facts()
     assert set(facts["load_ms"]) == set(get_service(enrich.SERVICE).models)

@@ -24,6 +24,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"models_dir": str(folder / "models"), "cache_dir": str(folder / "cache"), "pictures": pictures}
 
 
+@pytest.mark.slow
 def test_the_same_models_answer_over_http_and_here(places: dict[str, Any]) -> None:
     work = pipeline.work(**places, batches=3)
     try:
@@ -39,6 +40,7 @@ def test_the_same_models_answer_over_http_and_here(places: dict[str, Any]) -> No
     assert "the goal is 1 ms" in "\n".join(pipeline.sections({pipeline.GROUP: facts}))
 
 
+@pytest.mark.slow
 def test_call_after_call_asks_for_every_documented_model_of_every_detection(places: dict[str, Any]) -> None:
     work = pipeline.one_by_one_work(**places)
     try:

@@ -219,7 +219,7 @@ HEAVY = {"fashion_clip", "vehicle_classifier"}
 
 
 async def enriched(http: HttpRunner) -> EnrichmentTrackingResult:
-    return await EnrichmentPipeline(http).enrich_batch_with_tracking(DETECTIONS, {None: DATA})
+    return await EnrichmentPipeline(http, looks=()).enrich_batch_with_tracking(DETECTIONS, {None: DATA})
 
 
 def plain(value: Any) -> Any:

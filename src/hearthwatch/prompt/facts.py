@@ -104,7 +104,7 @@ def _looked_at(known: EnrichmentResult, key: str) -> Iterator[Fact]:
     if (damage := known.vehicle_damage.get(key)) and damage.highest_damage:
         kinds = ", ".join(damage.damage_types)
         sure = damage.highest_damage.confidence
-        yield Fact("damage", kinds, f"damage seen: {kinds}", key, sure, Importance.CONTEXT)
+        yield Fact("damage", kinds, f"damage seen: {kinds}", key, sure, Importance.CONTEXT, damage.damage_types)
     if action := (known.action_results or {}).get(key):
         yield _action(action, key)
     if known.depth_analysis:

@@ -14,7 +14,7 @@ _LONG: Mapping[str, int] = {"caption": 800}
 #: Of ours, around the words of others.
 _MAX_TEXT = 300
 #: Facts whose bare words are a class: all other words of others are quoted whatever they look like.
-_OF_A_CLASS = frozenset({"presence", "weapon"})
+_OF_A_CLASS = frozenset({"presence", "weapon", "violence", "weather", "damage"})
 _KINDS: Mapping[str, str] = {"person": "people", "vehicle": "vehicles", "animal": "animals", "object": "other things"}
 
 

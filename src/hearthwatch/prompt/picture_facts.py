@@ -15,7 +15,8 @@ def picture_facts(known: EnrichmentResult) -> Iterator[Fact]:
     yield from _camera(known)
     if weather := known.weather_classification:
         text = f"the weather looks like {weather.weather}"
-        yield Fact("weather", weather.weather, text, None, weather.confidence, Importance.CONTEXT)
+        said = (weather.weather,)
+        yield Fact("weather", weather.weather, text, None, weather.confidence, Importance.CONTEXT, said)
     yield from _writing(known)
     for model, reason in known.skipped_of_pictures.items():
         yield absent(model, f"{model} was not run: {reason}", None, reason)
@@ -30,7 +31,8 @@ def _violence(known: EnrichmentResult) -> Iterator[Fact]:
     if violence.is_violent:
         kind = f" ({violence.category})" if violence.category else ""
         text = f"people may be fighting{kind}"
-        yield Fact("violence", "suspected", text, None, violence.confidence, Importance.THREAT)
+        said = (violence.category,) if violence.category else ()
+        yield Fact("violence", "suspected", text, None, violence.confidence, Importance.THREAT, said)
     else:
         yield Fact("violence", "none", "nobody seems to fight", None, violence.confidence, Importance.CONTEXT)
 
