@@ -13,8 +13,11 @@ from datetime import datetime, time
 
 from hearthwatch.prompt.fact import Fact, Scene
 from hearthwatch.risk.assessment import Reason, RiskAssessment, level_of
+from hearthwatch.risk.bounds import HOUSEHOLD, bounded
 
 VERSION = "rules-3"
+#: What an assessment by rules says of itself; no language model goes by that name.
+SOURCE = "rules"
 
 #: Points for being there at all.
 PRESENCE: Mapping[str, int] = {"person": 20, "vehicle": 5, "animal": 2, "object": 0}
@@ -40,19 +43,10 @@ DWELL, DWELL_FROM_S = 10, 60.0
 COMPANY, COMPANY_AT_MOST = 5, 10
 #: An application that says who it is knows by face, plate or key; appearance alone is never `known`.
 KNOWN = -20
-#: Points for looking like somebody of the household, by what it was told. Appearance is clothes, which many wear; a
-#: plate is screwed off; a face is nearest to being known, and no application has vouched for it.
-HOUSEHOLD: Mapping[str, int] = {"appearance": -10, "plate": -15, "face": -20}
 #: Points for what one network takes for a fight, for a picture that a camera has suddenly lost, and for another view.
 VIOLENCE, TAMPERING, SCENE_CHANGED = 25, 15, 10
 #: From here on: where the authors of the documented network begin to take a picture for violent.
 VIOLENCE_FROM = 0.70
-#: No posture, clothing or unconfirmed weapon is more than medium by itself.
-CAP_UNCONFIRMED = 59
-#: A confirmed weapon is never low.
-FLOOR_CONFIRMED = 30
-#: Animals alone are never more than low.
-CAP_ANIMALS = 15
 
 
 def assess(scene: Scene) -> RiskAssessment:
@@ -63,15 +57,17 @@ def assess(scene: Scene) -> RiskAssessment:
     # In nobody's hand, or in the hand of somebody known: it is in the scene, whoever else is there.
     loose = [_weapon_reason(f) for f in scene.facts if f.kind == "weapon" and (f.subject is None or f.subject in known)]
     reasons = [*best, *loose, *_company(scene, known), *_of_the_scene(scene)]
-    score, bounds = _bounded(_total(reasons), scene)
-    reasons += bounds
+    total = _total(reasons)
+    score, bounds = bounded(total, scene)
+    reasons += [Reason(0, str(bound)) for bound in bounds]
     return RiskAssessment(
         risk_score=score,
         summary=_summary(scene),
         reasoning=_reasoning(score, reasons, scene),
         reasons=tuple(reasons),
-        source="rules",
+        source=SOURCE,
         version=VERSION,
+        bounds=bounds,
     )
 
 
@@ -156,27 +152,6 @@ def _company(scene: Scene, known: Collection[str | None]) -> list[Reason]:
     if len(strangers) < 2:
         return []
     return [Reason(min(COMPANY * (len(strangers) - 1), COMPANY_AT_MOST), f"{len(strangers)} people together")]
-
-
-def _bounded(total: int, scene: Scene) -> tuple[int, list[Reason]]:
-    """The score inside what no combination of facts may cross, each bound that was applied written down."""
-    confirmed = any(fact.kind == "weapon" and fact.value.startswith("confirmed") for fact in scene.facts)
-    score = max(0, min(total, 100))
-    bounds: list[Reason] = []
-    if confirmed and score < FLOOR_CONFIRMED:
-        bounds.append(Reason(0, f"raised from {score} to {FLOOR_CONFIRMED}: a confirmed weapon is never low"))
-        score = FLOOR_CONFIRMED
-    if not confirmed and score > CAP_UNCONFIRMED:
-        bounds.append(Reason(0, f"held at {CAP_UNCONFIRMED}: nothing confirmed makes it more than medium"))
-        score = CAP_UNCONFIRMED
-    only_animals = bool(scene.subjects("animal")) and not scene.subjects("person", "vehicle")
-    armed = any(fact.kind == "weapon" for fact in scene.facts)
-    if only_animals and not armed and score > CAP_ANIMALS:
-        bounds.append(Reason(0, f"held at {CAP_ANIMALS}: only animals are in view"))
-        score = CAP_ANIMALS
-    if score == 100 < total:
-        bounds.append(Reason(0, f"held at 100 of {total}: the scale ends there"))
-    return score, bounds
 
 
 def _summary(scene: Scene) -> str:
