@@ -1,6 +1,33 @@
 """Facts become an assessed risk."""
 
-from hearthwatch.risk.assessment import Level, Reason, RiskAssessment, level_of
+from hearthwatch.risk.assessment import (
+    AppliedBound,
+    ConfidenceFactors,
+    Entity,
+    Flag,
+    Level,
+    Reason,
+    RiskAssessment,
+    level_of,
+)
+from hearthwatch.risk.configuration import LanguageModelConfig
+from hearthwatch.risk.nemotron import NemotronAnalyzer, Question
+from hearthwatch.risk.pseudonyms import Private, private_of
 from hearthwatch.risk.rules import assess
 
-__all__ = ["Level", "Reason", "RiskAssessment", "assess", "level_of"]
+__all__ = [
+    "AppliedBound",
+    "ConfidenceFactors",
+    "Entity",
+    "Flag",
+    "LanguageModelConfig",
+    "Level",
+    "NemotronAnalyzer",
+    "Private",
+    "Question",
+    "Reason",
+    "RiskAssessment",
+    "assess",
+    "level_of",
+    "private_of",
+]
