@@ -63,7 +63,10 @@ def test_the_object_has_the_documented_keys_and_no_other() -> None:
         "weights", "timings_ms",
     }  # fmt: skip
     assert set(event["detections"][0]) == {"id", "class", "confidence", "bbox", "enrichment"}
-    assert set(event["risk"]) == {"risk_score", "risk_level", "summary", "reasoning", "reasons", "source"}
+    assert set(event["risk"]) == {
+        "risk_score", "risk_level", "summary", "reasoning", "reasons", "source", "version", "bounds", "entities",
+        "flags", "recommended_action", "confidence_factors", "latency_ms", "fallback",
+    }  # fmt: skip
     assert set(event["enrichment"]) == {
         "license_plates", "faces", "image_quality", "scene_change", "weather", "violence", "texts", "household",
         "conflicts", "skipped",

@@ -19,6 +19,7 @@ from hearthwatch.analysis import Event
 from hearthwatch.pipeline import EnrichmentStatus
 from hearthwatch.report.annotate import annotate
 from hearthwatch.report.cards import Card, Line, cards_of
+from hearthwatch.report.judged import judged_by, said_beside, why_rules
 from hearthwatch.report.palette import COLORS, RGB, ink_on
 from hearthwatch.report.pictures import cut, encode_jpeg, fit_within
 from hearthwatch.report.text import model_title, one_line, percent, plain, sample_notice
@@ -119,6 +120,8 @@ class EventView:
     score: int
     level: str
     judged: str
+    stood_in: str
+    said: tuple[str, ...]
     summary: str
     reasons: tuple[ReasonView, ...]
     notice: str
@@ -177,7 +180,9 @@ def view_event(event: Event, number: int, annotated: UInt8) -> EventView:
         picture=Inline.of(annotated, PICTURE_SIDE, PICTURE_QUALITY),
         score=risk.risk_score,
         level=risk.risk_level,
-        judged=f"Judged by {'the built-in rules' if risk.source == 'rules' else risk.source} ({risk.version}).",
+        judged=judged_by(risk),
+        stood_in=why_rules(risk),
+        said=tuple(said_beside(risk)),
         summary=one_line(risk.summary),
         reasons=tuple(_reason(reason, by_id) for reason in risk.reasons),
         notice=sample_notice(event.weights),

@@ -2,13 +2,15 @@
 
 Coordinates have 1 decimal, confidences 4, milliseconds 2. A number that is not finite becomes null. Under a detection's
 `enrichment`, a finding is an object; null where its model looked and found nothing; absent where the model was not
-asked (`skipped` has the reason) or failed (`errors` has the sentence).
+asked (`skipped` has the reason) or failed (`errors` has the sentence). Under `risk`, `fallback` says why the rules
+stood in for a language model; what only a language model says is empty or null where the rules judged.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -157,7 +159,24 @@ def _risk(risk: RiskAssessment) -> Json:
         "summary": _text(risk.summary),
         "reasoning": _text(risk.reasoning),
         "reasons": [_text(str(reason)) for reason in risk.reasons],
-        "source": risk.source,
+        "source": _text(risk.source),
+        "version": _text(risk.version),
+        "bounds": [
+            {"name": bound.name, "before": bound.before, "after": bound.after, "reason": _text(bound.why)}
+            for bound in risk.bounds
+        ],
+        "entities": [
+            {"type": _text(one.kind), "description": _text(one.description), "threat_level": one.threat_level}
+            for one in risk.entities
+        ],
+        "flags": [
+            {"type": _text(flag.kind), "description": _text(flag.description), "severity": flag.severity}
+            for flag in risk.flags
+        ],
+        "recommended_action": risk.recommended_action,
+        "confidence_factors": risk.confidence_factors and asdict(risk.confidence_factors),
+        "latency_ms": None if risk.latency_ms is None else wire.rounded(risk.latency_ms, MS_DECIMALS),
+        "fallback": _maybe_text(risk.fallback),
     }
 
 

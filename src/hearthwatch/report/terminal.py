@@ -11,6 +11,7 @@ from rich.text import Text
 from hearthwatch.analysis import Event
 from hearthwatch.report.answers import answers_of
 from hearthwatch.report.cards import Card, Line, cards_of, skipped_sentences
+from hearthwatch.report.judged import judged_by, said_beside, why_rules
 from hearthwatch.report.text import one_line, percent, plain, sample_notice
 from hearthwatch.report.whole import whole_of
 from hearthwatch.risk import Reason
@@ -35,8 +36,11 @@ def print_event(console: Console, event: Event) -> None:
         _say(console, _card(card), 2 * INDENT)
     if whole := whole_of(event).lines:
         _say(console, _lines(Text("picture", "bold"), whole), 2 * INDENT)
-    if event.risk.reasons:
+    said = list(said_beside(event.risk))
+    if event.risk.reasons or said:
         _say(console, _text("Why", "dim"))
+    for text in said:
+        _say(console, _text(text), 2 * INDENT)
     for reason in event.risk.reasons:
         _say(console, _reason(reason, numbers), 2 * INDENT)
     for text in _remarks(event, cards):
@@ -80,6 +84,9 @@ def _reason(reason: Reason, numbers: dict[str, int]) -> Text:
 
 
 def _remarks(event: Event, cards: list[Card]) -> Iterator[Text]:
+    yield _text(judged_by(event.risk), "dim")
+    if sentence := why_rules(event.risk):
+        yield _text(sentence, "yellow")
     skipped = {model: why for d in event.detections for model, why in answers_of(event, d).skipped.items()}
     skipped |= event.enrichment.data.skipped_of_pictures if event.enrichment.data else {}
     if skipped:
