@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from hearthwatch.enrichment.runner import ModelCall, Outcome, Runner
 from hearthwatch.models.threat_detector import SEVERITIES
 from hearthwatch.models.yolo26 import DEFAULT_CLASSES, Detection
-from hearthwatch.pipeline import DetectionInput, EnrichmentPipeline, EnrichmentStatus, EnrichmentTrackingResult
+from hearthwatch.pipeline import (
+    DetectionInput,
+    EnrichmentPipeline,
+    EnrichmentResult,
+    EnrichmentStatus,
+    EnrichmentTrackingResult,
+)
 from hearthwatch.prompt.fact import Scene
 from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.risk import RiskAssessment, assess
@@ -20,6 +26,15 @@ from hearthwatch.vision.picture import Picture
 DETECTOR = "yolo26"
 #: CONTRACT.md's default of `/detect`; `--confidence` changes it.
 DEFAULT_CONFIDENCE = 0.5
+#: Whoever judges an event, by its facts and what they were made of.
+Judge = Callable[[Scene, Sequence[DetectionInput], EnrichmentResult | None], Awaitable[RiskAssessment]]
+
+
+async def by_rules(
+    scene: Scene, _detections: Sequence[DetectionInput], _enrichment: EnrichmentResult | None
+) -> RiskAssessment:
+    """The judge of an installation without a language model."""
+    return assess(scene)
 
 
 @dataclass(slots=True)
@@ -36,7 +51,8 @@ class Event:
         scene: the facts that the judgement rests on.
         risk: the judgement.
         weights: real, sample or custom by model.
-        timings_ms: `decode`, each model's preprocessing, network and postprocessing, and `total`.
+        timings_ms: `decode`, each model's preprocessing, network and postprocessing, `language_model` where one judged,
+            and `total`.
         infer_ms: time inside the engines by model.
     """
 
@@ -69,12 +85,14 @@ class Analyzer:
     Args:
         runner: where the models run.
         confidence: the lowest confidence of a detection that counts.
+        judge: who says how much attention an event deserves.
     """
 
-    def __init__(self, runner: Runner, *, confidence: float = DEFAULT_CONFIDENCE) -> None:
+    def __init__(self, runner: Runner, *, confidence: float = DEFAULT_CONFIDENCE, judge: Judge = by_rules) -> None:
         self._runner = runner
         self._pipeline = EnrichmentPipeline(runner)
         self._confidence = confidence
+        self._judge = judge
 
     async def analyze(
         self,
@@ -105,7 +123,8 @@ class Analyzer:
             detections = [detection.in_picture(*picture.size) for detection in detections]
         tracked = await self._pipeline.enrich_batch_with_tracking(detections, {None: picture}, camera)
         scene = collect_facts(detections, tracked.data, when)
-        risk = assess(scene)
+        risk = await self._judge(scene, detections, tracked.data)
+        timings |= {} if risk.latency_ms is None else {"language_model": risk.latency_ms}
         timings |= tracked.timings_ms | {"total": (time.perf_counter() - started) * 1000}
         return Event(source, camera, when, picture, list(detections), tracked, scene, risk, weights | tracked.weights,
                      timings, infer | tracked.infer_ms)  # fmt: skip

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +17,8 @@ import typer
 from rich.console import Console
 
 from hearthwatch.adapter.facade import options_from
-from hearthwatch.analysis import DEFAULT_CONFIDENCE, Analyzer, Event
+from hearthwatch.analysis import DEFAULT_CONFIDENCE, Analyzer, Event, Judge
+from hearthwatch.cli.judging import Judging, judge_by
 from hearthwatch.cli.terminal import say
 from hearthwatch.cli.waiting import Waiting
 from hearthwatch.errors import HearthwatchError, InputError, WeightsError
@@ -48,6 +51,8 @@ EXAMPLES = """Examples:
   hearthwatch analyze driveway.mp4 --frames 12 --out report
 
   hearthwatch analyze porch.jpg --detections boxes.json
+
+  hearthwatch analyze porch.jpg --llm http://127.0.0.1:8091
 
 boxes.json is a list of objects with label, bbox [x1, y1, x2, y2] and, if known, confidence, id, known, dwell_s, zones;
 for several photos an object of such lists by file name.
@@ -110,11 +115,18 @@ def analyze(
         float, typer.Option(min=0.25, max=1.0, help="Lowest confidence of a detection.")
     ] = DEFAULT_CONFIDENCE,
     device: Annotated[str | None, typer.Option(help="auto, cpu, gpu, npu or cuda:N.")] = None,
+    llm: Annotated[
+        str | None, typer.Option(metavar="URL", help="Language model that judges, else LLM_URL; none: the rules alone.")
+    ] = None,
+    allow_remote_llm: Annotated[
+        bool, typer.Option("--allow-remote-llm", help="Let it be outside the private network; names go as pseudonyms.")
+    ] = False,
 ) -> None:
     """Find people, vehicles and animals in photos, look closer at each, and say how much attention they deserve."""
     console = Console(stderr=as_json)
     errors = Console(stderr=True)
     given = Given(camera, _time(at), frames, _read_detections(detections))
+    judging = Judging.of(read_settings(), llm, allow_remote=allow_remote_llm)
     options = options_from(read_settings(), *(model.SPEC for model in MODELS))
     options = options if device is None else replace(options, device=device)
     if as_json:  # reports say it with each event
@@ -124,7 +136,8 @@ def analyze(
     try:
         with Waiting(errors, len(photos)) as waiting:
             runner = LocalRunner(replace(options, progress=waiting.busy))
-            asyncio.run(_analyze_all(photos, given, confidence, runner, run, waiting))
+            judge = judge_by(judging, partial(say, errors))
+            asyncio.run(_analyze_all(photos, given, confidence, runner, judge, run, waiting))
     except KeyboardInterrupt:
         run.interrupted = True  # what is done is kept and reported below
     _report(run, console, errors, out, as_json=as_json)
@@ -135,10 +148,16 @@ analyze.__doc__ = f"{analyze.__doc__}\n\n{EXAMPLES}"
 
 
 async def _analyze_all(
-    photos: Sequence[Path], given: Given, confidence: float, runner: LocalRunner, run: Run, waiting: Waiting
+    photos: Sequence[Path],
+    given: Given,
+    confidence: float,
+    runner: LocalRunner,
+    judging: AbstractAsyncContextManager[Judge],
+    run: Run,
+    waiting: Waiting,
 ) -> None:
-    async with runner:
-        analyzer = Analyzer(runner, confidence=confidence)
+    async with judging as judge, runner:
+        analyzer = Analyzer(runner, confidence=confidence, judge=judge)
         for photo in photos:
             try:
                 async for event in _events(photo, given, analyzer):

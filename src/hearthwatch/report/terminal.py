@@ -39,8 +39,8 @@ def print_event(console: Console, event: Event) -> None:
     said = list(said_beside(event.risk))
     if event.risk.reasons or said:
         _say(console, _text("Why", "dim"))
-    for text in said:
-        _say(console, _text(text), 2 * INDENT)
+    for sentence in said:
+        _say(console, _text(sentence), 2 * INDENT)
     for reason in event.risk.reasons:
         _say(console, _reason(reason, numbers), 2 * INDENT)
     for text in _remarks(event, cards):
