@@ -22,6 +22,7 @@ from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.risk import LanguageModelConfig, NemotronAnalyzer, Private, RiskAssessment, assess, level_of
 from hearthwatch.risk.answer import ANSWER_SCHEMA
 from hearthwatch.risk.stream import Limits
+from hearthwatch.settings import read_settings
 from language_models import (
     GOOD,
     NAME,
@@ -487,3 +488,44 @@ def test_names_go_as_they_are_to_a_neighbour() -> None:
         return server.received[0].body.decode()
 
     assert "Ada Lovelace" in with_server(story, chat(told()))
+
+
+# ------------------------------------------------------------------------------------------------------ configuration
+
+
+def test_every_variable_reaches_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LLM_URL", raising=False)
+    assert LanguageModelConfig.of(read_settings()) is None
+    variables = {
+        "LLM_URL": "http://porch:8091",
+        "LLM_MODEL": "any",
+        "HEARTHWATCH_LLM_API_KEY": "secret",
+        "HEARTHWATCH_LLM_MAX_TOKENS": "500",
+        "HEARTHWATCH_LLM_CONTEXT_TOKENS": "4096",
+        "HEARTHWATCH_LLM_TIMEOUT_S": "7",
+        "HEARTHWATCH_LLM_DEADLINE_S": "9",
+        "HEARTHWATCH_ALLOW_REMOTE_LLM": "true",
+        "AI_CONNECT_TIMEOUT": "3",
+        "ENRICHMENT_MAX_RETRIES": "5",
+        "ENRICHMENT_CB_FAILURE_THRESHOLD": "2",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    config = LanguageModelConfig.of(read_settings())
+    assert config is not None
+    assert (config.url, config.model, config.api_key, config.allow_remote) == (
+        "http://porch:8091",
+        "any",
+        "secret",
+        True,
+    )
+    assert (config.max_tokens, config.context_tokens, config.attempt_s, config.deadline_s) == (500, 4096, 7.0, 9.0)
+    assert (config.connect_timeout_s, config.retries.attempts, config.breaker.failure_threshold) == (3.0, 5, 2)
+    assert "secret" not in repr(config)
+
+
+def test_a_prompt_leaves_room_for_two_answers() -> None:
+    config = LanguageModelConfig("http://porch")
+    assert config.prompt_tokens + 2 * config.max_tokens < config.context_tokens
+    with pytest.raises(SettingsError, match="HEARTHWATCH_LLM_CONTEXT_TOKENS"):
+        _ = replace(config, context_tokens=2048).prompt_tokens

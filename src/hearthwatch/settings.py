@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     llm_model: str | None = Field(default=None, max_length=200, validation_alias="LLM_MODEL")
     llm_api_key: SecretStr | None = Field(default=None, validation_alias="HEARTHWATCH_LLM_API_KEY")
     llm_max_tokens: int = Field(default=1024, ge=64, le=32768, validation_alias="HEARTHWATCH_LLM_MAX_TOKENS")
+    llm_context_tokens: int = Field(
+        default=8192, ge=1024, le=1_048_576, validation_alias="HEARTHWATCH_LLM_CONTEXT_TOKENS"
+    )
     llm_timeout_s: float = Field(default=60.0, gt=0, le=3600, validation_alias="HEARTHWATCH_LLM_TIMEOUT_S")
     llm_deadline_s: float = Field(default=120.0, gt=0, le=3600, validation_alias="HEARTHWATCH_LLM_DEADLINE_S")
     allow_remote_llm: bool = Field(default=False, validation_alias="HEARTHWATCH_ALLOW_REMOTE_LLM")
