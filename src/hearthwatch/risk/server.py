@@ -149,7 +149,12 @@ class LanguageModelServer:
     @asynccontextmanager
     async def _connected(self, body: dict[str, Any], place: Place) -> AsyncIterator[httpx.Response]:
         """The response of the first address that takes a connection."""
-        headers = {"Host": self.url.authority, "Accept": f"{_STREAM}, application/json"}
+        # Not packed: a small part could be a very large text.
+        headers = {
+            "Host": self.url.authority,
+            "Accept": f"{_STREAM}, application/json",
+            "Accept-Encoding": "identity",
+        }
         if self.config.api_key:
             headers["Authorization"] = f"Bearer {self.config.api_key}"
         *others, last = place.addresses

@@ -11,10 +11,12 @@ from typing import Any
 
 import orjson
 
-from hearthwatch.errors import BadAnswer
+from hearthwatch.errors import BadAnswer, ServiceFailed
 from hearthwatch.risk.dialects import Piece
 
 _DATA = b"data:"
+#: As llama.cpp told it before it told errors as data.
+_ERROR = b"error:"
 _DONE = b"[DONE]"
 
 
@@ -111,7 +113,11 @@ class Incoming:
         yield from (bytes(line.rstrip(b"\r")) for line in lines)
 
     def _take(self, line: bytes) -> None:
-        if self.is_done or not line.startswith(_DATA):  # comments, names of events, the lines between
+        if self.is_done:
+            return
+        if line.startswith(_ERROR):
+            raise ServiceFailed(f"the language model's server says: {line[:500].decode('utf-8', 'replace')}")
+        if not line.startswith(_DATA):  # comments, names of events, the lines between
             return
         told = line.removeprefix(_DATA).strip()
         if told == _DONE:
