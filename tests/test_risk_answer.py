@@ -60,12 +60,12 @@ def test_a_level_that_fits_is_no_contradiction(level: str | None) -> None:
 
 @pytest.mark.parametrize("score", [250, -1, 101, 55.5, 55.0, "55", True, None, [55], {"value": 55}, 10**400])
 def test_a_score_that_is_none_is_never_moved_to_one(score: Any) -> None:
-    text = (
-        told().replace('"risk_score":25', f'"risk_score":{json.dumps(score)}')
-        if score is not None
-        else told(risk_score=None)
-    )
+    text = told().replace('"risk_score":25', f'"risk_score":{json.dumps(score)}')
     assert "risk_score" in faults(text)
+
+
+def test_without_a_score_there_is_no_answer() -> None:
+    assert "risk_score" in faults(told(risk_score=None))
 
 
 @pytest.mark.parametrize(
@@ -133,6 +133,16 @@ def test_a_thought_that_never_ends_is_no_answer(text: str) -> None:
     assert "empty" in faults(text)
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text", ["<think>" * 9_000, "</think>" * 8_000, "```\n" + " \n" * 30_000, "{" * 60_000, " " * 60_000 + "x"],
+    ids=lambda text: text[:8],
+)  # fmt: skip
+def test_no_text_takes_long_to_refuse(text: str) -> None:
+    """With a pattern that looks ahead, some of these took minutes."""
+    assert faults(text)
+
+
 def test_marks_of_thinking_inside_a_text_are_words() -> None:
     summary = "A sign reads </think> and <think>."
     assert read_answer(told(summary=summary)).summary == summary
@@ -184,11 +194,11 @@ JSON = st.recursive(
 )
 
 
-@given(
-    st.text()
-    | JSON.map(json.dumps)
-    | st.fixed_dictionaries({key: st.just(value) | JSON for key, value in GOOD.items()}).map(json.dumps)
-)
+#: The good answer with some of it wrong.
+NEARLY = st.fixed_dictionaries({key: st.just(value) | JSON for key, value in GOOD.items()})
+
+
+@given(st.text() | JSON.map(json.dumps) | NEARLY.map(json.dumps))
 def test_whatever_is_written_is_an_answer_on_the_scale_or_none(text: str) -> None:
     try:
         answer = read_answer(text)
