@@ -211,8 +211,12 @@ def _assessment(
         source=source,
         version=version,
         bounds=bounds,
-        entities=tuple(replace(one, description=veil.show(one.description)) for one in answer.entities),
-        flags=tuple(replace(one, description=veil.show(one.description)) for one in answer.flags),
+        entities=tuple(
+            replace(one, kind=veil.show(one.kind), description=veil.show(one.description)) for one in answer.entities
+        ),
+        flags=tuple(
+            replace(one, kind=veil.show(one.kind), description=veil.show(one.description)) for one in answer.flags
+        ),
         recommended_action=answer.recommended_action if keeps else None,
         confidence_factors=answer.confidence_factors,
         latency_ms=latency_ms,

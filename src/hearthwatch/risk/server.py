@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,6 +28,8 @@ NAME = "llm"
 #: Bytes of a refusal that are read for its sentence.
 _REFUSAL_BYTES = 16 * 1024
 _STREAM = "text/event-stream"
+
+_log = logging.getLogger(__name__)
 
 
 class LanguageModelServer:
@@ -148,34 +151,37 @@ class LanguageModelServer:
 
     @asynccontextmanager
     async def _connected(self, body: dict[str, Any], place: Place) -> AsyncIterator[httpx.Response]:
-        """The response of the first address that takes a connection."""
-        # Not packed: a small part could be a very large text.
-        headers = {
-            "Host": self.url.authority,
-            "Accept": f"{_STREAM}, application/json",
-            "Accept-Encoding": "identity",
-        }
-        if self.config.api_key:
-            headers["Authorization"] = f"Bearer {self.config.api_key}"
-        *others, last = place.addresses
-        for address in (*others, last):
-            request = self._http.build_request(
-                "POST",
-                self.url.at(address),
-                json=body,
-                headers=headers,
-                extensions={"sni_hostname": self.url.host},  # whose certificate it must be
-            )
-            try:
-                response = await self._http.send(request, stream=True)
-                break
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                if address == last:
-                    raise
+        """The response of the first address that takes a connection, its body not yet read."""
+        response = await self._first(body, place)
         try:
             yield response
         finally:
             await response.aclose()
+
+    async def _first(self, body: dict[str, Any], place: Place) -> httpx.Response:
+        for address in place.addresses[:-1]:
+            try:
+                return await self._send(body, address)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                _log.info("no connection address=%s reason=%s", address, type(error).__name__)
+        return await self._send(body, place.addresses[-1])
+
+    async def _send(self, body: dict[str, Any], address: str) -> httpx.Response:
+        headers = {
+            "Host": self.url.authority,
+            "Accept": f"{_STREAM}, application/json",
+            "Accept-Encoding": "identity",  # not packed: a small part could be a very large text
+        }
+        if self.config.api_key:
+            headers["Authorization"] = f"Bearer {self.config.api_key}"
+        request = self._http.build_request(
+            "POST",
+            self.url.at(address),
+            json=body,
+            headers=headers,
+            extensions={"sni_hostname": self.url.host},  # whose certificate it must be
+        )
+        return await self._http.send(request, stream=True)
 
     async def _read(self, response: httpx.Response) -> Reply:
         if response.status_code != httpx.codes.OK:
