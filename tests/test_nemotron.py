@@ -402,12 +402,25 @@ def test_no_answer_crosses_a_bound(scene: Scene, said: int, score: int, bound: s
     else:
         assert applied[bound][1] == score
         assert next(iter(applied.values()))[0] == said
-        assert [str(reason) for reason in risk.reasons] == [str(one) for one in risk.bounds]
+        assert [str(reason) for reason in risk.reasons][: len(risk.bounds)] == [str(one) for one in risk.bounds]
 
 
 def test_advice_for_another_level_is_not_passed_on() -> None:
     text = told(risk_score=95, risk_level="critical", recommended_action="immediate_response")
-    assert judged(chat(text))[0].recommended_action is None
+    risk = judged(chat(text))[0]
+    assert risk.recommended_action is None
+    assert "was for a score of 95" in str(risk.reasons[-1])
+
+
+@pytest.mark.parametrize(
+    ("score", "advice", "kept"),
+    [(29, "review_later", True), (29, "review_soon", False), (30, "alert_homeowner", True), (59, "none", True),
+     (59, "immediate_response", False)],
+)  # fmt: skip
+def test_advice_is_no_more_urgent_than_the_level_bears(score: int, advice: str, kept: bool) -> None:
+    risk = judged(chat(told(risk_score=score, risk_level=level_of(score), recommended_action=advice)))[0]
+    assert risk.recommended_action == (advice if kept else None)
+    assert (risk.reasons == ()) == kept
 
 
 # ---------------------------------------------------------------------------------------------------------- elsewhere

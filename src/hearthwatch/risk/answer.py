@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from hearthwatch.risk.assessment import Action, ConfidenceFactors, Entity, Flag, level_of
+from hearthwatch.risk.assessment import ACTIONS, Action, ConfidenceFactors, Entity, Flag, level_of
 from hearthwatch.risk.texts import clean, without_thinking
 
 #: Characters that are kept: a summary is a sentence, a reasoning a paragraph; word is the name of a kind.
@@ -206,7 +206,7 @@ ANSWER_SCHEMA: dict[str, Any] = _shape(
                 "severity": _one_of("warning", "alert", "critical"),
             }
         ),
-        "recommended_action": _one_of("none", "review_later", "review_soon", "alert_homeowner", "immediate_response"),
+        "recommended_action": _one_of(*ACTIONS),
         "confidence_factors": _shape(
             {
                 "detection_quality": _one_of("good", "fair", "poor"),

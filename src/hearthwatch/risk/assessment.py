@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,14 @@ Level = Literal["low", "medium", "high", "critical"]
 LEVELS: tuple[tuple[int, Level], ...] = ((85, "critical"), (60, "high"), (30, "medium"), (0, "low"))
 #: What a language model may recommend, from nothing to at once.
 Action = Literal["none", "review_later", "review_soon", "alert_homeowner", "immediate_response"]
+ACTIONS: tuple[Action, ...] = ("none", "review_later", "review_soon", "alert_homeowner", "immediate_response")
+#: The most urgent of them that a level bears: who calls for help at once over a low score contradicts himself.
+MOST_URGENT: Mapping[Level, Action] = {
+    "low": "review_later",
+    "medium": "alert_homeowner",
+    "high": "immediate_response",
+    "critical": "immediate_response",
+}
 
 
 def level_of(score: int) -> Level:
@@ -105,7 +114,8 @@ class RiskAssessment:
         bounds: the floors and ceilings that changed the score, in order.
         entities: of a language model; likewise the next three.
         flags: what it wants looked at.
-        recommended_action: None where it recommends nothing, or where a bound moved its score to another level.
+        recommended_action: None where it recommends nothing, where a bound moved its score to another level, and where
+            it is more urgent than the level bears (`MOST_URGENT`).
         confidence_factors: None where it said nothing.
         latency_ms: from the question to the answer that counts, repeats included; None for rules.
         fallback: why the rules judged although a language model was asked; None where none was, or it answered.

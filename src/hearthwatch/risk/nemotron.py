@@ -20,7 +20,7 @@ from hearthwatch.errors import HearthwatchError
 from hearthwatch.prompt.fact import Scene
 from hearthwatch.risk import metrics
 from hearthwatch.risk.answer import Answer, UnusableAnswer, read_answer
-from hearthwatch.risk.assessment import Reason, RiskAssessment, level_of
+from hearthwatch.risk.assessment import ACTIONS, MOST_URGENT, Action, Level, Reason, RiskAssessment, level_of
 from hearthwatch.risk.bounds import appearance_floor, bounded, without_likeness
 from hearthwatch.risk.configuration import LanguageModelConfig
 from hearthwatch.risk.dialects import Turn
@@ -201,8 +201,8 @@ def _assessment(
     if answer.contradiction:
         notes.insert(0, f"called {veil.show(answer.contradiction)!r} by the language model; the level follows from "
                         f"its score of {answer.risk_score}")  # fmt: skip
-    # What it advises is for its own score: had a bound moved that to another level, nobody would have advised it.
-    keeps = level_of(score) == level_of(answer.risk_score)
+    advice, dropped = _advice(answer, level_of(score))
+    notes += dropped
     return RiskAssessment(
         risk_score=score,
         summary=veil.show(answer.summary),
@@ -217,10 +217,25 @@ def _assessment(
         flags=tuple(
             replace(one, kind=veil.show(one.kind), description=veil.show(one.description)) for one in answer.flags
         ),
-        recommended_action=answer.recommended_action if keeps else None,
+        recommended_action=advice,
         confidence_factors=answer.confidence_factors,
         latency_ms=latency_ms,
     )
+
+
+def _advice(answer: Answer, level: Level) -> tuple[Action | None, list[str]]:
+    """What a model advises, and a note where it does not count.
+
+    It is for the model's own score: had a bound moved that to another level, nobody would have advised it.
+    """
+    advice = answer.recommended_action
+    if advice is None:
+        return None, []
+    if level != level_of(answer.risk_score):
+        return None, [f"its advice ({advice}) was for a score of {answer.risk_score} and is dropped"]
+    if ACTIONS.index(advice) > ACTIONS.index(MOST_URGENT[level]):
+        return None, [f"its advice ({advice}) is more than a {level} score bears and is dropped"]
+    return advice, []
 
 
 def _name(told: str) -> str:
