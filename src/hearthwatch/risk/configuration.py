@@ -38,7 +38,7 @@ class LanguageModelConfig:
     allow_remote: bool = False
     api_key: str | None = field(default=None, repr=False)
     max_tokens: int = 1024
-    context_tokens: int = 8192
+    context_tokens: int = 16384
     connect_timeout_s: float = 10.0
     attempt_s: float = 60.0
     deadline_s: float = 120.0
