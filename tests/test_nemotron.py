@@ -542,3 +542,10 @@ def test_a_prompt_leaves_room_for_two_answers() -> None:
     assert config.prompt_tokens + 2 * config.max_tokens < config.context_tokens
     with pytest.raises(SettingsError, match="HEARTHWATCH_LLM_CONTEXT_TOKENS"):
         _ = replace(config, context_tokens=2048).prompt_tokens
+
+
+def test_the_environment_s_defaults_are_those_of_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LLM_MODEL", "HEARTHWATCH_ALLOW_REMOTE_LLM", "HEARTHWATCH_LLM_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LLM_URL", "http://porch:8091")
+    assert LanguageModelConfig.of(read_settings()) == LanguageModelConfig("http://porch:8091")

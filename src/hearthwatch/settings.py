@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     llm_api_key: SecretStr | None = Field(default=None, validation_alias="HEARTHWATCH_LLM_API_KEY")
     llm_max_tokens: int = Field(default=1024, ge=64, le=32768, validation_alias="HEARTHWATCH_LLM_MAX_TOKENS")
     llm_context_tokens: int = Field(
-        default=8192, ge=1024, le=1_048_576, validation_alias="HEARTHWATCH_LLM_CONTEXT_TOKENS"
+        default=16384, ge=1024, le=1_048_576, validation_alias="HEARTHWATCH_LLM_CONTEXT_TOKENS"
     )
     llm_timeout_s: float = Field(default=60.0, gt=0, le=3600, validation_alias="HEARTHWATCH_LLM_TIMEOUT_S")
     llm_deadline_s: float = Field(default=120.0, gt=0, le=3600, validation_alias="HEARTHWATCH_LLM_DEADLINE_S")
