@@ -31,7 +31,7 @@ def told(**changes: Any) -> str:
 
 def chat(text: str, *, end: str = "stop", thought: str = "") -> Fault:
     """A stream of chat completions, some characters an event."""
-    head = [{"delta": {"role": "assistant", "content": None}}]
+    head: list[dict[str, Any]] = [{"delta": {"role": "assistant", "content": None}}]
     thoughts = [{"delta": {"reasoning_content": thought}}] if thought else []
     parts = [{"delta": {"content": part}} for part in _parts(text)]
     events = [*head, *thoughts, *parts, {"delta": {}, "finish_reason": end}]

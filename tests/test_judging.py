@@ -17,7 +17,7 @@ import typer
 
 from fault_server import answer, fault_server
 from hearthwatch.analysis import Analyzer, Event, by_rules
-from hearthwatch.cli.judging import Judging, judge_by, question_about
+from hearthwatch.cli.judging import Judging, judge_by
 from hearthwatch.models.yolo26 import Detection, Detections
 from hearthwatch.risk import LanguageModelConfig
 from hearthwatch.settings import read_settings
@@ -165,13 +165,6 @@ def test_a_refusal_is_no_end_of_the_run() -> None:
             return " ".join(str(event.risk.fallback) for event in events)
 
     assert asyncio.run(story()).count("no such model") == 2
-
-
-def test_the_plain_question_quotes_each_fact_on_a_line() -> None:
-    (event,), _ = judged({"url": None})
-    lines = question_about(event.scene).user.splitlines()
-    assert len(lines) == len(event.scene.facts) + 1
-    assert all(isinstance(orjson.loads(line), str) for line in lines[1:])
 
 
 def test_the_rules_are_a_judge_like_any_other() -> None:

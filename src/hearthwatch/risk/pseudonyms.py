@@ -79,7 +79,15 @@ class Veil:
         """The scene with pseudonyms, for whoever writes a prompt from it and may cut long words."""
         return replace(
             scene,
-            facts=tuple(replace(fact, value=self.hide(fact.value), text=self.hide(fact.text)) for fact in scene.facts),
+            facts=tuple(
+                replace(
+                    fact,
+                    value=self.hide(fact.value),
+                    text=self.hide(fact.text),
+                    quotes=tuple(map(self.hide, fact.quotes)),
+                )
+                for fact in scene.facts
+            ),
         )
 
     def show(self, text: str) -> str:
