@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -226,11 +227,14 @@ def assert_on_the_body(keypoints: list[dict[str, Any]], box: dict[str, float]) -
 
 @pytest.mark.weights
 def test_a_clip_is_sampled(assets: Path, weights: dict[str, str], cache: Path) -> None:
-    code, out, _ = run(assets / "data/clips/walking.mp4", "--frames", "2", "--json", cache=cache, **weights)
+    asked = ("--frames", "2", "--json", "--at", "2026-11-20T23:00")
+    code, out, _ = run(assets / "data/clips/walking.mp4", *asked, cache=cache, **weights)
     assert code == 0
     events = orjson.loads(out)["events"]
     assert len(events) == 2
     assert all("walking.mp4 @ " in event["source"] for event in events)
+    first, second = (datetime.fromisoformat(event["time"]) for event in events)
+    assert timedelta(0) < second - first < timedelta(minutes=1)
     assert all(any(d["class"] == "person" for d in event["detections"]) for event in events)
 
 

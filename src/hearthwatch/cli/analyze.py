@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -183,7 +183,9 @@ async def _events(photo: Path, given: Given, analyzer: Analyzer) -> AsyncIterato
         return
     for frame in sample_frames(photo, given.frames):
         source = f"{photo} @ {frame.time_s:.1f} s"
-        yield await analyzer.analyze(Picture.of(frame.image), source, camera=given.camera, when=given.when)
+        # Frames are moments apart, which is how a weapon is confirmed in several of them.
+        when = None if given.when is None else given.when + timedelta(seconds=frame.time_s)
+        yield await analyzer.analyze(Picture.of(frame.image), source, camera=given.camera, when=when)
 
 
 def _report(run: Run, console: Console, errors: Console, out: Path | None, *, as_json: bool) -> None:
