@@ -637,3 +637,8 @@ def test_an_unknown_posture_is_said_to_be_unknown_and_not_shown_as_a_posture() -
     text = printed(make_event([person("a", BOX)], data))
     assert "Posture cannot be told: too few joints are visible." in text
     assert "posture unknown" not in text
+
+
+def test_a_model_s_title_begins_in_lower_case_unless_it_is_an_abbreviation() -> None:
+    assert model_title("pose_estimator") == "pose estimator"
+    assert model_title("clip") == "CLIP picture embedding"

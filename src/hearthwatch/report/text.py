@@ -38,7 +38,7 @@ def model_title(name: str) -> str:
     """A model's name for a reader, in lower case; models of later versions have only their canonical name."""
     titles = {model.SPEC.name: model.SPEC.title for model in MODELS}
     title = titles.get(name, words(name))
-    return title[:1].lower() + title[1:]
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]  # CLIP stays CLIP
 
 
 def join(parts: list[str]) -> str:
