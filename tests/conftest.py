@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from builds import PATIENCE_S
 from fake_onnxruntime import FakeONNXRuntime
@@ -18,6 +19,9 @@ from hearthwatch.vision.image import Image
 from simulated import NewWorld, World
 
 ASSETS_VARIABLE = "HEARTHWATCH_TEST_ASSETS"
+# No test is timed: what else a machine does would decide.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,7 +30,7 @@ from hearthwatch.errors import (
 )
 from hearthwatch.hosting import LocalRunner, OnDemandModelManager
 from hearthwatch.hosting.entry import FIRST_COOL_DOWN_S, LOOK_AGAIN_S
-from hearthwatch.models import MODELS, get_model
+from hearthwatch.models import MODELS, PoseResult, ReIDResult, get_model
 from hearthwatch.runtimes.onnxruntime import ONNXRuntimeEngine
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.picture import Picture
@@ -145,12 +145,25 @@ def test_it_offers_its_models_by_their_canonical_names() -> None:
     assert not LocalRunner(LoadOptions(Path("/nowhere")), [MeanColor]).offers(SECOND)
 
 
+def finding(name: str, make: Callable[[tuple[int, int, int]], Any]) -> type[Adapter[Any]]:
+    """The toy model of a name, whose colours are told as what that model finds."""
+
+    def postprocess(self: MeanColor, outputs: Any, images: Any) -> list[Any]:
+        return [make(color) for color in MeanColor.postprocess(self, outputs, images)]
+
+    return mean_color(name, postprocess=postprocess)
+
+
 def test_enrichment_runs_on_it(weights: dict[str, Path]) -> None:
-    runner = runner_of(weights, ToyEngine(), [mean_color(SECOND), mean_color(THIRD)])
+    posing = finding(SECOND, lambda color: PoseResult((), str(color), 0.9, (), None))
+    looking = finding(THIRD, lambda color: ReIDResult(np.array(color, np.float32), space="toy"))
+    runner = runner_of(weights, ToyEngine(), [posing, looking])
     subjects = [detection("a", box=LEFT), detection("b", box=RIGHT)]
     enrichment = run(lambda runner: enrich_picture(runner, two_colors(), subjects), runner)
     for key, color in (("a", RED), ("b", BLUE)):
-        assert enrichment.detections[key].results == {SECOND: color, THIRD: color}
+        found = enrichment.detections[key].results
+        assert found[SECOND].posture == str(color)
+        assert found[THIRD].embedding.tolist() == list(color)
     assert enrichment.weights == {SECOND: "custom", THIRD: "custom"}
 
 
