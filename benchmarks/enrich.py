@@ -106,8 +106,8 @@ def with_clothing(models_dir: Path, folder: Path, tell: Callable[[str], None]) -
         tell: what happens.
     """
     copy = folder / "models"
-    if copy.is_dir():
-        return copy
+    if copy.is_dir() or not models_dir.is_dir():
+        return copy if copy.is_dir() else models_dir
     if f"{GROUP}: {CLOTHING}" not in _missing(models_dir, folder) or importlib.util.find_spec("torch") is None:
         return models_dir
     tell("preparing: a FashionCLIP with seeded weights")
