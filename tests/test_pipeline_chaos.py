@@ -112,6 +112,36 @@ def test_a_model_that_hangs_costs_what_it_would_have_found(model: str) -> None:
     assert "deadline" in tracked.errors[model]
 
 
+def _scene(runner: FakeRunner) -> Any:
+    """What is told of the scene, by a pipeline whose CLIP misbehaves."""
+
+    async def scenario() -> EnrichmentTrackingResult:
+        pipeline = EnrichmentPipeline(runner, timeout_s=PATIENCE_S)
+        async with asyncio.timeout(30):
+            return await pipeline.enrich_batch_with_tracking(DETECTIONS, {None: picture()}, "porch")
+
+    data = asyncio.run(scenario()).data
+    assert data is not None
+    return data.scene_change
+
+
+@pytest.mark.parametrize(
+    "misbehave",
+    [
+        lambda: FakeRunner(fails={"clip": InferenceFailed("broken")}),
+        lambda: FakeRunner(breaks={"clip": OSError("the disk is gone")}),
+        lambda: FakeRunner(miscounts=frozenset({"clip"})),
+        lambda: FakeRunner(waits={"clip": asyncio.Event()}),
+        lambda: Nonsense("clip", "a text"),
+    ],
+    ids=["fails", "raises", "miscounts", "hangs", "says a text"],
+)
+def test_a_model_that_a_look_asks_costs_what_it_would_have_added(misbehave: Callable[[], FakeRunner]) -> None:
+    without = _scene(FakeRunner(lacks=frozenset({"clip"})))
+    assert without is not None
+    assert _scene(misbehave()) == without
+
+
 class Broken:
     """A look that raises."""
 

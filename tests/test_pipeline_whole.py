@@ -324,7 +324,12 @@ class BrokenGallery(MemoryGallery):
 
 def test_a_gallery_that_fails_costs_its_own_findings() -> None:
     broken: Gallery = BrokenGallery()
-    without, result = enriched(FakeRunner(), PEOPLE, looks=()), enriched(FakeRunner(), PEOPLE, gallery=broken, looks=())
+    without = enriched(FakeRunner(), PEOPLE, looks=())
+    tracked = track(EnrichmentPipeline(FakeRunner(), gallery=broken, looks=()), PEOPLE)
+    assert tracked.status is EnrichmentStatus.PARTIAL
+    assert tracked.failed_models == []
+    result = tracked.data
+    assert result is not None
     assert result.pose_results == without.pose_results
     assert result.reid_embeddings == without.reid_embeddings
     assert {error.model for error in result.structured_errors} == {"gallery"}

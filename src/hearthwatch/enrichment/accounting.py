@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hearthwatch.enrichment.answers import answers_of
 from hearthwatch.enrichment.collected import PictureEnrichment
 from hearthwatch.enrichment.runner import ModelCall, Outcome, Runner
 
@@ -23,8 +24,8 @@ class Accounting:
         return self._runner.offers(model)
 
     async def run(self, call: ModelCall) -> list[Outcome]:
-        """What the other runner answers."""
-        outcomes = await self._runner.run(call)
+        """What the other runner answers; whatever it does, an outcome for each question."""
+        outcomes = await answers_of(self._runner, call)
         answered = next((outcome for outcome in outcomes if outcome.done), None)
         if answered is not None:
             self._told.weights[call.model] = answered.weights

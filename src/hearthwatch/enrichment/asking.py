@@ -8,21 +8,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hearthwatch.enrichment.answers import answers_of
 from hearthwatch.enrichment.collected import Key, PictureEnrichment
 from hearthwatch.enrichment.frames import blamed
 from hearthwatch.enrichment.pace import Pace
 from hearthwatch.enrichment.plan import DEMOGRAPHICS, Wanted, keys_of
 from hearthwatch.enrichment.runner import ModelCall, Outcome, Runner
-from hearthwatch.errors import DeadlineExceeded, InferenceFailed
-from hearthwatch.models import MODELS
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.picture import Picture
 
 NOT_IN_THIS_VERSION = "not part of this version"
-#: For a runner that keeps the deadline: its own answer, which may say more, comes a moment after it.
-GRACE_S = 0.25
-#: What each model's findings are: whoever answers otherwise has failed, and nobody reads on.
-_FINDINGS: Mapping[str, type[Any]] = {model.SPEC.name: model.FINDING for model in MODELS}
 #: Nothing is said of it where it is not offered: who switches it off does not want to read of it.
 _UNSPOKEN = frozenset({DEMOGRAPHICS})
 #: By detection; under None what was found in the picture as a whole.
@@ -92,7 +87,7 @@ class Asking:
         if not boxes:
             return {}
         call = ModelCall(model, self.picture, tuple(boxes.values()), tuple(frames), options, self.deadline)
-        outcomes = await self.answers(call)
+        outcomes = await answers_of(self.runner, call)
         if frames:
             outcomes = await asyncio.to_thread(blamed, outcomes, frames)
         return self.file(model, dict(zip(boxes, outcomes, strict=True)))
@@ -115,24 +110,8 @@ class Asking:
 
     async def ask_whole(self, model: str) -> Found:
         """One model about the picture as a whole; what it found is under None."""
-        outcomes = await self.answers(ModelCall(model, self.picture, deadline=self.deadline))
+        outcomes = await answers_of(self.runner, ModelCall(model, self.picture, deadline=self.deadline))
         return self.file(model, {None: outcomes[0]})
-
-    async def answers(self, call: ModelCall) -> list[Outcome]:
-        """One outcome per question, also from a runner that breaks its promise."""
-        try:
-            async with asyncio.timeout(self._patience()):
-                outcomes = await self.runner.run(call)
-        except TimeoutError:
-            late = DeadlineExceeded(f"the deadline passed before {call.model} answered")
-            return [Outcome(call.model, error=late)] * call.questions
-        except Exception as error:  # noqa: BLE001 - the other models' answers must not be lost with this one's
-            failure = InferenceFailed(f"{call.model} could not be asked: {type(error).__name__}: {error}")
-            return [Outcome(call.model, error=failure)] * call.questions
-        if len(outcomes) != call.questions:
-            miscounted = InferenceFailed(f"{call.model} gave {len(outcomes)} answers to {call.questions} questions")
-            return [Outcome(call.model, error=miscounted)] * call.questions
-        return [_understood(call.model, outcome) for outcome in outcomes]
 
     def file(self, model: str, outcomes: Mapping[Any, Outcome]) -> Found:
         """Write down what a model said, and how long it took."""
@@ -140,10 +119,6 @@ class Asking:
         if model in self.enrichment.timings:
             self.pace.note(model, len(outcomes), self.enrichment.timings[model].inference_time_ms)
         return found
-
-    def _patience(self) -> float | None:
-        """Seconds until a runner that does not keep the deadline itself is left alone."""
-        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic()) + GRACE_S
 
     def _leave_out(self, late: Mapping[str, Sequence[Key]], questions: Mapping[str, int], left_ms: float) -> None:
         needed = self.pace.expected_ms(questions)
@@ -155,12 +130,3 @@ class Asking:
     @staticmethod
     def _left_ms(deadline: float) -> float:
         return (deadline - time.monotonic()) * 1000
-
-
-def _understood(model: str, outcome: Outcome) -> Outcome:
-    """The outcome, or a failure where what was found is nothing that this model finds."""
-    expected = _FINDINGS.get(model)
-    if outcome.result is None or expected is None or isinstance(outcome.result, expected):
-        return outcome
-    said = f"{model} answered with a {type(outcome.result).__name__}; a {expected.__name__} was expected"
-    return Outcome(model, error=InferenceFailed(said), timings=outcome.timings)

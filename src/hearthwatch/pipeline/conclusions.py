@@ -151,8 +151,7 @@ async def _appearance_of_vehicles(
         if not boxes:
             continue
         outcomes = await runner.run(ModelCall(CLIP.name, view.picture, tuple(boxes.values()), deadline=deadline))
-        answered = zip(boxes, outcomes, strict=True)
-        found |= {key: outcome.result for key, outcome in answered if isinstance(outcome.result, CLIPResult)}
+        found |= {key: one.result for key, one in zip(boxes, outcomes, strict=True) if one.result is not None}
     return found
 
 

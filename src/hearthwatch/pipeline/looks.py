@@ -101,4 +101,5 @@ async def _embedding(view: View, runner: Runner, deadline: float | None) -> CLIP
     if view.camera is None or not runner.offers(CLIP.name):
         return None
     outcome = (await runner.run(ModelCall(CLIP.name, view.picture, deadline=deadline)))[0]
-    return outcome.result if isinstance(outcome.result, CLIPResult) else None
+    found: CLIPResult | None = outcome.result
+    return found

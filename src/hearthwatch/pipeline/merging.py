@@ -77,7 +77,8 @@ def track(result: EnrichmentResult, parts: Sequence[PictureEnrichment]) -> Enric
     # A model that answered for one picture and failed for another has failed, but its answers are there.
     answered = {model for part in parts for model in part.timings}
     succeeded = answered - failed.keys()
-    lost = any(error.model == PIPELINE for error in result.structured_errors)
+    # A detection that nobody could be asked about, a gallery or a conclusion that failed: no model's failure.
+    lost = any(error.model not in failed for error in result.structured_errors)
     late = any(part.late for part in parts)
     return EnrichmentTrackingResult(
         status=status_of(answered=bool(answered), failed=bool(failed) or lost, late=late),
