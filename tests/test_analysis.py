@@ -132,6 +132,13 @@ def test_given_detections_are_enriched_and_the_detector_is_not_asked() -> None:
     assert event.risk.risk_score == 10
 
 
+def test_given_detections_are_of_the_camera_and_the_time_of_their_picture() -> None:
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    told = detection("other", box=PORCH, camera="yard")
+    event = analyze(seeing(), detections=[detection("mine", box=PORCH), told], camera="porch", when=noon)
+    assert [(one.camera, one.time) for one in event.detections] == [("porch", noon), ("yard", noon)]
+
+
 def test_given_detections_of_one_id_are_refused() -> None:
     with pytest.raises(InputError, match="same id"):
         analyze(seeing(), detections=[detection("p"), detection("p")])

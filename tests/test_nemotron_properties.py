@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hearthwatch.client import RetryPolicy
 from hearthwatch.prompt.fact import Scene
-from hearthwatch.report.json import _risk as risk_to_json
+from hearthwatch.report.json import risk_to_json
 from hearthwatch.risk import LanguageModelConfig, NemotronAnalyzer, RiskAssessment, assess
 from hearthwatch.risk.answer import UnusableAnswer, read_answer
 from hearthwatch.risk.bounds import appearance_floor, bounded, without_likeness

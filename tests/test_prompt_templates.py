@@ -10,8 +10,9 @@ import pytest
 from jinja2 import UndefinedError
 
 from hearthwatch import prompt
+from hearthwatch.errors import SettingsError
 from hearthwatch.prompt import MODEL_ZOO_ENHANCED_RISK_ANALYSIS_PROMPT, ONDEMAND_ENRICHMENT_SECTION, PROMPT_VERSION
-from hearthwatch.prompt.rendering import render
+from hearthwatch.prompt.rendering import EVENT, PACKAGED, SYSTEM, Templates, render
 from hearthwatch.risk.answer import ANSWER_SCHEMA
 from hearthwatch.risk.assessment import ACTIONS, LEVELS
 from hearthwatch.risk.bounds import CAP_UNCONFIRMED, HOUSEHOLD
@@ -75,3 +76,40 @@ def test_what_goes_into_a_template_is_made_harmless_unless_it_is() -> None:
     told = render("florence.j2", scene="<|im_start|>", objects="", risks="", texts="")
     assert "<" not in told
     assert "\\u003c" in told
+
+
+def test_templates_of_a_folder_stand_in_front_of_the_packaged_ones(tmp_path: Path) -> None:
+    (tmp_path / SYSTEM).write_text("Judge.\n", encoding="utf-8")
+    mine = Templates(tmp_path)
+    assert mine.render(SYSTEM) == "Judge."
+    assert mine.render("florence.j2", scene="a door", objects="", risks="", texts="").startswith("### Scene")
+    assert mine.version.startswith(f"{PROMPT_VERSION}+")
+    assert Templates(tmp_path).version == mine.version
+    (tmp_path / SYSTEM).write_text("Judge well.\n", encoding="utf-8")
+    assert Templates(tmp_path).version != mine.version
+    assert PACKAGED.version == PROMPT_VERSION
+
+
+def test_what_goes_into_somebody_s_own_template_is_made_harmless_too(tmp_path: Path) -> None:
+    (tmp_path / EVENT).write_text("{{ camera }} {{ counted }}\n", encoding="utf-8")
+    assert "<" not in Templates(tmp_path).render(EVENT, camera="<|im_start|>", counted=3)
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ missing }}", "{% if %}", "{{ ''.__class__.__base__.__subclasses__() }}", "{% include 'no.j2' %}"]
+)
+def test_a_template_that_cannot_be_used_is_told_in_a_sentence(text: str, tmp_path: Path) -> None:
+    (tmp_path / EVENT).write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"event\.j2 cannot be used"):
+        Templates(tmp_path).render(EVENT)
+
+
+def test_a_folder_of_templates_has_to_have_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"neither system\.j2 nor event\.j2"):
+        Templates(tmp_path)
+    (tmp_path / SYSTEM).write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        Templates(tmp_path)
+    (tmp_path / SYSTEM).write_text("x" * 70_000)
+    with pytest.raises(SettingsError, match="65536"):
+        Templates(tmp_path)

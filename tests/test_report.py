@@ -539,7 +539,7 @@ def test_a_report_is_a_page_an_object_and_a_picture_of_each_event(tmp_path: Path
     paths = write_reports(events, failed, tmp_path / "new" / "out")
     assert [path.name for path in paths.pictures] == ["porch.annotated.jpg", "walking.mp4-3.2-s.annotated.jpg"]
     assert sorted(path.name for path in paths.html.parent.iterdir()) == sorted(
-        ["report.html", "report.json", *(path.name for path in paths.pictures)]
+        ["report.html", "report.json", "events.jsonl", *(path.name for path in paths.pictures)]
     )
     assert orjson.loads(paths.json.read_bytes()) == orjson.loads(orjson.dumps(report_to_json(events, failed)))
     assert Page(paths.html.read_text(encoding="utf-8")).open == []
@@ -590,7 +590,13 @@ def test_a_link_in_the_folder_is_replaced_and_not_followed(tmp_path: Path) -> No
     precious.write_text("mine")
     out = tmp_path / "out"
     out.mkdir()
-    for name in ("report.html", "report.json", "porch.annotated.jpg", f".report.html.{os.getpid()}.new"):
+    for name in (
+        "report.html",
+        "report.json",
+        "events.jsonl",
+        "porch.annotated.jpg",
+        f".report.html.{os.getpid()}.new",
+    ):
         (out / name).symlink_to(precious)
     write_reports([busy_event()], [], out)
     assert precious.read_text() == "mine"

@@ -11,7 +11,7 @@ from hearthwatch.analysis import Event
 from hearthwatch.report import event_to_json, render_html
 from hearthwatch.report.text import plain
 from hearthwatch.risk import AppliedBound, ConfidenceFactors, Entity, Flag, Reason, RiskAssessment
-from hearthwatch.risk.rules import VERSION
+from hearthwatch.risk.points import VERSION
 from hearthwatch.vision.boxes import Box
 from test_report import Page, printed
 

@@ -25,7 +25,8 @@ from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.prompt.weapons import weapons_of
 from hearthwatch.risk import Reason, RiskAssessment, assess, level_of
 from hearthwatch.risk.bounds import HOUSEHOLD
-from hearthwatch.risk.rules import SCENE_CHANGED, TAMPERING, VERSION, VIOLENCE, VIOLENCE_FROM, is_night
+from hearthwatch.risk.points import DOCUMENTED, VERSION
+from hearthwatch.risk.rules import is_night
 from hearthwatch.selection import ANIMAL_CLASSES, VEHICLE_CLASSES
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.paint import Paint
@@ -286,9 +287,10 @@ def test_the_record_of_the_decision_has_the_numbers_of_the_code() -> None:
     record = (Path(__file__).parents[1] / "docs/decisions/0017-rules-3.md").read_text(encoding="utf-8")
     assert f"the table `{VERSION}`" in record.splitlines()[0]
     points = [int(cell) for cell in re.findall(r"^\| [^|]+ \| ([+-]\d+) \|", record, re.MULTILINE)]
-    assert points == [VIOLENCE, TAMPERING, SCENE_CHANGED, *(HOUSEHOLD[how] for how in ("appearance", "plate", "face"))]
+    of_the_picture = [DOCUMENTED.violence, DOCUMENTED.tampering, DOCUMENTED.scene_changed]
+    assert points == [*of_the_picture, *(HOUSEHOLD[how] for how in ("appearance", "plate", "face"))]
     assert set(HOUSEHOLD) == {how.value for how in How}
-    assert f"sure from {VIOLENCE_FROM:.2f}" in record
+    assert f"sure from {DOCUMENTED.violence_from:.2f}" in record
 
 
 #: What looking like somebody of the household lowers, at most.

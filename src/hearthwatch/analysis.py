@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hearthwatch.enrichment.runner import ModelCall, Outcome, Runner
@@ -120,7 +120,10 @@ class Analyzer:
             infer[DETECTOR] = outcome.infer_ms
             detections = _as_inputs(outcome.result.detections, self._confidence, camera, when)
         else:
-            detections = [detection.in_picture(*picture.size) for detection in detections]
+            detections = [
+                replace(one.in_picture(*picture.size), camera=one.camera or camera, time=one.time or when)
+                for one in detections
+            ]
         tracked = await self._pipeline.enrich_batch_with_tracking(detections, {None: picture}, camera)
         scene = collect_facts(detections, tracked.data, when)
         risk = await self._judge(scene, detections, tracked.data)

@@ -12,6 +12,7 @@ from rich.console import Console
 from hearthwatch import __version__
 from hearthwatch.cli import export, models
 from hearthwatch.cli.analyze import analyze
+from hearthwatch.cli.assess import assess
 from hearthwatch.cli.convert import convert_command
 from hearthwatch.cli.demo import demo
 from hearthwatch.cli.serve import serve
@@ -29,6 +30,7 @@ app = typer.Typer(
     help="Turn a home camera's picture into an assessed event, on this machine.",
 )
 app.command()(analyze)
+app.command()(assess)
 app.command()(serve)
 app.command()(demo)
 models.app.command("convert")(convert_command)

@@ -101,7 +101,7 @@ def analyze(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Photos, or mp4 clips, which are sampled.")],
     as_json: Annotated[bool, typer.Option("--json", help="The whole result as one JSON object on stdout.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the annotated pictures, report.html and report.json.")
+        Path | None, typer.Option(help="Folder for the annotated pictures, report.html, report.json and events.jsonl.")
     ] = None,
     detections: Annotated[
         Path | None, typer.Option(help="JSON file with detections to use instead of the detector.")

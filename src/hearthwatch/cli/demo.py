@@ -144,7 +144,9 @@ def demo(
     serve: Annotated[
         bool, typer.Option("--serve", help="Start every service first, and serve on until Ctrl-C.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Folder for picture, report.html and report.json.")] = DEFAULT_OUT,
+    out: Annotated[
+        Path, typer.Option(help="Folder for picture, report.html, report.json and events.jsonl.")
+    ] = DEFAULT_OUT,
     port_offset: Annotated[int, typer.Option(help="Added to every documented port.")] = 0,
 ) -> None:
     """Show on a drawn evening scene what Hearthwatch does, without any download."""

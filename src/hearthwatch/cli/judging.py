@@ -10,12 +10,15 @@ from typing import Self
 
 import typer
 
-from hearthwatch.analysis import Judge, by_rules
+from hearthwatch.analysis import Judge
 from hearthwatch.errors import EnrichmentUnavailableError, SettingsError
 from hearthwatch.pipeline import DetectionInput, EnrichmentResult
-from hearthwatch.prompt import build_prompt
+from hearthwatch.prompt import Templates, build_prompt
 from hearthwatch.prompt.fact import Scene
+from hearthwatch.prompt.rendering import PACKAGED
 from hearthwatch.risk import LanguageModelConfig, NemotronAnalyzer, Question, RiskAssessment, private_of
+from hearthwatch.risk.points import DOCUMENTED, Points
+from hearthwatch.risk.rules import assess
 from hearthwatch.settings import URL, Settings
 
 #: Of `--llm`: the rules alone, whatever the environment says.
@@ -24,9 +27,17 @@ NOBODY = "none"
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """What the options and the environment say; `config` is None where the rules judge."""
+    """What the options and the environment say.
+
+    Attributes:
+        config: of the language model; None where the rules judge.
+        points: of the rules, where they judge alone.
+        templates: of the prompt, where a language model is asked.
+    """
 
     config: LanguageModelConfig | None
+    points: Points = DOCUMENTED
+    templates: Templates = PACKAGED
 
     @classmethod
     def of(cls, settings: Settings, url: str | None, *, allow_remote: bool = False) -> Self:
@@ -54,14 +65,14 @@ async def judge_by(judging: Judging, tell: Callable[[str], None]) -> AsyncIterat
         typer.BadParameter: the language model is elsewhere, which nobody has allowed.
     """
     if judging.config is None:
-        yield by_rules
+        yield _by_rules(judging.points)
         return
     with _told_of_the_option():
         analyzer = NemotronAnalyzer(judging.config)
     async with analyzer:
         with _told_of_the_option():
             await _look(analyzer, tell)
-        yield _judge(analyzer, judging.config)
+        yield _by_language_model(analyzer, judging.config, judging.templates)
 
 
 @contextmanager
@@ -82,13 +93,28 @@ async def _look(analyzer: NemotronAnalyzer, tell: Callable[[str], None]) -> None
         tell("the language model is outside this network: names and plates are sent as pseudonyms, the rest as it is")
 
 
-def _judge(analyzer: NemotronAnalyzer, config: LanguageModelConfig) -> Judge:
+def _by_rules(points: Points) -> Judge:
+    async def judge(
+        scene: Scene, _detections: Sequence[DetectionInput], _enrichment: EnrichmentResult | None
+    ) -> RiskAssessment:
+        return assess(scene, points)
+
+    return judge
+
+
+def _by_language_model(analyzer: NemotronAnalyzer, config: LanguageModelConfig, templates: Templates) -> Judge:
     async def judge(
         scene: Scene, detections: Sequence[DetectionInput], enrichment: EnrichmentResult | None
     ) -> RiskAssessment:
         def ask(shown: Scene) -> Question:
             # Of what is shown, and not of the scene: names and plates are hidden there from a model elsewhere.
-            return build_prompt(shown, enrichment, budget_tokens=config.prompt_tokens, camera=_camera(detections))
+            return build_prompt(
+                shown,
+                enrichment,
+                budget_tokens=config.prompt_tokens,
+                camera=_camera(detections),
+                templates=templates,
+            )
 
         return await analyzer.analyze(scene, ask, private_of(detections, enrichment))
 

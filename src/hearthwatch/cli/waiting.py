@@ -1,4 +1,4 @@
-"""What a terminal shows while somebody waits: how many pictures are done, and what a model is busy with before it is.
+"""What a terminal shows while somebody waits: how many are done, and what a model is busy with before it is.
 
 A checkpoint converts itself on its first use, which takes 20 s and more. Elsewhere than on a terminal there is silence:
 the log has a line for each step.
@@ -23,16 +23,17 @@ class Waiting:
     Args:
         console: where it is shown, if that is a terminal.
         total: how many pictures there are.
+        doing: what is done with them.
     """
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, total: int, doing: str = "analysing") -> None:
         self._console = console
         self._bar: Progress | None = None
         self._line: Status | None = None
         if console.is_terminal and total > 1:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
             self._bar = Progress(*columns, console=console, transient=True)
-            self._task = self._bar.add_task("analysing", total=total)
+            self._task = self._bar.add_task(doing, total=total)
         elif console.is_terminal:
             self._line = console.status("")
         self._shown = False

@@ -8,7 +8,7 @@ from hearthwatch.prompt.fact import Fact, Importance, Scene
 from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.prompt.florence import format_florence_scene_context
 from hearthwatch.prompt.ondemand import format_ondemand_enrichment_context
-from hearthwatch.prompt.rendering import PROMPT_VERSION
+from hearthwatch.prompt.rendering import PROMPT_VERSION, Templates
 
 __all__ = [
     "MODEL_ZOO_ENHANCED_RISK_ANALYSIS_PROMPT",
@@ -19,6 +19,7 @@ __all__ = [
     "Importance",
     "Prompt",
     "Scene",
+    "Templates",
     "build_prompt",
     "bytes_at_most",
     "collect_facts",

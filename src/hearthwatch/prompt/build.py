@@ -13,7 +13,7 @@ from hearthwatch.prompt.fact import Fact, Importance, Scene
 from hearthwatch.prompt.in_vain import facts_in_vain, joined
 from hearthwatch.prompt.lines import counted, line_of, names_of
 from hearthwatch.prompt.quoting import Inert, quoted
-from hearthwatch.prompt.rendering import PROMPT_VERSION, render
+from hearthwatch.prompt.rendering import EVENT, PACKAGED, SYSTEM, Templates
 
 _HEADINGS: Mapping[Importance, str] = {
     Importance.THREAT: "Threats",
@@ -32,7 +32,7 @@ class Prompt:
     Attributes:
         system: what it has to do, the same byte by byte for every event, so that a server keeps it.
         user: the event.
-        version: of both (`PROMPT_VERSION`).
+        version: of both (`Templates.version`).
         dropped: facts (lines) that there was no room for; the prompt says so too.
         tokens: of both together, by the counter that was given; what the server's chat template adds is not in it.
     """
@@ -51,6 +51,7 @@ def build_prompt(
     budget_tokens: int,
     count_tokens: CountTokens = bytes_at_most,
     camera: str | None = None,
+    templates: Templates = PACKAGED,
 ) -> Prompt:
     """Ask about one event.
 
@@ -63,20 +64,22 @@ def build_prompt(
         count_tokens: a text to its number of tokens; by default a bound that is never too low and mostly four times
             too high. It is asked once about the system part and, where not all fits, some log2(facts) times.
         camera: its name, where somebody said it.
+        templates: other ones, to try them.
 
     Raises:
         InputError: there is no room even without any fact; the message has both numbers.
+        SettingsError: a template of somebody's own cannot be used.
     """
     facts = joined(sorted([*scene.facts, *facts_in_vain(enrichment)], key=lambda fact: fact.importance))
-    ask = _asking(replace(scene, facts=tuple(facts)), camera)
-    system = render("system.j2")
+    ask = _asking(replace(scene, facts=tuple(facts)), camera, templates)
+    system = templates.render(SYSTEM)
     beside = count_tokens(system)
     counts = _Counts(lambda kept: beside + count_tokens(ask(kept)))
     kept = _most_that_fit(counts, len(facts), budget_tokens)
     if kept is None:
         least = counts(0)
         raise InputError(f"a prompt without any fact has {least} tokens; allowed are {budget_tokens}")
-    return Prompt(system, ask(kept), PROMPT_VERSION, len(facts) - kept, counts(kept))
+    return Prompt(system, ask(kept), templates.version, len(facts) - kept, counts(kept))
 
 
 class _Counts:
@@ -108,7 +111,7 @@ def _most_that_fit(counts: _Counts, number: int, budget: int) -> int | None:
     return fits
 
 
-def _asking(scene: Scene, camera: str | None) -> Callable[[int], str]:
+def _asking(scene: Scene, camera: str | None, templates: Templates) -> Callable[[int], str]:
     """The user's part by the number of facts that it tells."""
     names = names_of(scene)
     lines = [line_of(fact, names) for fact in scene.facts]
@@ -120,8 +123,8 @@ def _asking(scene: Scene, camera: str | None) -> Callable[[int], str]:
 
     def ask(kept: int) -> str:
         lost = scene.facts[kept:]
-        return render(
-            "event.j2",
+        return templates.render(
+            EVENT,
             **header,
             groups=_grouped(scene.facts[:kept], lines),
             dropped=len(lost),

@@ -56,7 +56,7 @@ def event_to_json(event: Event) -> Json:
         "height": height,
         "detections": [_detection(event, detection) for detection in event.detections],
         "enrichment": whole_to_json(data or EnrichmentResult()),
-        "risk": _risk(event.risk),
+        "risk": risk_to_json(event.risk),
         "status": event.status.value,
         "errors": [_text(error) for error in event.errors],
         "weights": dict(event.weights),
@@ -152,7 +152,8 @@ def _plain(value: Any) -> Any:
     return _text(value) if isinstance(value, str) else value
 
 
-def _risk(risk: RiskAssessment) -> Json:
+def risk_to_json(risk: RiskAssessment) -> Json:
+    """A judgement."""
     return {
         "risk_score": risk.risk_score,
         "risk_level": risk.risk_level,

@@ -1,4 +1,7 @@
-"""A run's report in a folder: annotated pictures, `report.html` and `report.json`, each whole or not there at all."""
+"""A run's report in a folder, each file whole or not there at all.
+
+The annotated pictures, `report.html` for people, `report.json` for programs, and `events.jsonl` to judge again.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import orjson
 
 from hearthwatch.analysis import Event
 from hearthwatch.errors import SettingsError
+from hearthwatch.recording import EVENTS, record, to_line
 from hearthwatch.report.annotate import annotate
 from hearthwatch.report.html import EventView, render_page, view_event
 from hearthwatch.report.json import report_to_json
@@ -33,6 +37,7 @@ class ReportPaths:
 
     html: Path
     json: Path
+    events: Path
     pictures: tuple[Path, ...]
 
 
@@ -57,14 +62,15 @@ def write_reports(
         for number, (event, name) in enumerate(zip(events, picture_names(events), strict=True), 1):
             # One at a time: the pixels of a long run do not fit into memory twice.
             annotated = annotate(event)
-            pictures.append(_write(out_dir / name, encode_jpeg(annotated)))
+            pictures.append(write_whole(out_dir / name, encode_jpeg(annotated)))
             views.append(view_event(event, number, annotated))
         content = orjson.dumps(report_to_json(events, failed), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        json = _write(out_dir / JSON, content)
-        html = _write(out_dir / HTML, render_page(views, failed, made).encode())
+        json = write_whole(out_dir / JSON, content)
+        recorded = write_whole(out_dir / EVENTS, b"".join(to_line(record(event)) for event in events))
+        html = write_whole(out_dir / HTML, render_page(views, failed, made).encode())
     except OSError as error:
         raise SettingsError(f"the report cannot be written to {out_dir}: {error.strerror or error}") from error
-    return ReportPaths(html, json, tuple(pictures))
+    return ReportPaths(html, json, recorded, tuple(pictures))
 
 
 def picture_names(events: Sequence[Event]) -> list[str]:
@@ -93,7 +99,7 @@ def safe_stem(source: str) -> str:
     return short.strip(".-") or "picture"
 
 
-def _write(path: Path, data: bytes) -> Path:
+def write_whole(path: Path, data: bytes) -> Path:
     """Whoever reads the file sees the old bytes or the new ones, never a part; a link in its place is replaced."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     temporary.unlink(missing_ok=True)  # of a process that was killed

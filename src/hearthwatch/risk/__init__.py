@@ -12,6 +12,7 @@ from hearthwatch.risk.assessment import (
 )
 from hearthwatch.risk.configuration import LanguageModelConfig
 from hearthwatch.risk.nemotron import NemotronAnalyzer, Question
+from hearthwatch.risk.points import Points
 from hearthwatch.risk.pseudonyms import Private, private_of
 from hearthwatch.risk.rules import assess
 
@@ -23,6 +24,7 @@ __all__ = [
     "LanguageModelConfig",
     "Level",
     "NemotronAnalyzer",
+    "Points",
     "Private",
     "Question",
     "Reason",

@@ -9,7 +9,7 @@
                        less 10
 
 The numbers are those of docs/decisions/0004-risk-rules.md; 0018 says what they mean for a language model. A change of
-a row raises `risk.rules.VERSION`.
+a row raises `risk.points.VERSION`.
 """
 
 from __future__ import annotations

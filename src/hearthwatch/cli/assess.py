@@ -1,0 +1,187 @@
+"""`hearthwatch assess`: recorded events are judged again, by another prompt, language model or rules, and compared."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from hearthwatch.analysis import Judge
+from hearthwatch.cli.judging import Judging, judge_by
+from hearthwatch.cli.terminal import say
+from hearthwatch.cli.waiting import Waiting
+from hearthwatch.errors import InputError, SettingsError
+from hearthwatch.prompt import Scene, Templates, build_prompt
+from hearthwatch.prompt.rendering import PACKAGED
+from hearthwatch.recording import EVENTS, Change, RecordedEvent, Unreadable, compare, read_events, to_line
+from hearthwatch.report.changes import changes_to_json, print_change, print_comparison
+from hearthwatch.report.write import write_whole
+from hearthwatch.risk.points import DOCUMENTED, Points
+from hearthwatch.settings import read_settings
+
+EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
+
+EXAMPLES = """Examples:
+
+  hearthwatch analyze *.jpg --out report && hearthwatch assess report
+
+  hearthwatch assess report --points mine.json
+
+  hearthwatch assess report --llm http://127.0.0.1:8091 --out judged.jsonl
+
+  hearthwatch assess judged.jsonl --llm http://127.0.0.1:8091 --prompt mine/
+
+  hearthwatch assess report --json | jq .summary
+
+mine.json holds the points that change, {"night": 5, "posture": {"crouching": 20}}; mine/ holds system.j2, event.j2 or
+both. No picture and no network is looked at again: the facts are those that were recorded.
+"""
+
+
+@dataclass(slots=True)
+class Run:
+    """What came of a run so far."""
+
+    changes: list[Change] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """As that of `analyze`."""
+        if self.interrupted:
+            return EXIT_INTERRUPTED
+        return EXIT_SOME_FAILED if self.failed else 0
+
+
+def assess(
+    recorded: Annotated[
+        list[Path], typer.Argument(metavar="RECORD...", help=f"Folders that `analyze --out` wrote, or {EVENTS} files.")
+    ],
+    llm: Annotated[
+        str | None, typer.Option(metavar="URL", help="Language model that judges, else LLM_URL; none: the rules alone.")
+    ] = None,
+    allow_remote_llm: Annotated[
+        bool, typer.Option("--allow-remote-llm", help="Let it be outside the private network; names go as pseudonyms.")
+    ] = False,
+    prompt: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Templates to ask the language model with.")
+    ] = None,
+    points: Annotated[Path | None, typer.Option(metavar="FILE", help="Points that the rules give instead.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Record the events as judged now.")] = None,
+    show_all: Annotated[bool, typer.Option("--all", help="Show the events that stay the same too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole result as one JSON object on stdout.")] = False,
+) -> None:
+    """Judge recorded events again and show what changes."""
+    errors = Console(stderr=True)
+    console = Console(stderr=as_json)
+    judging = _judging(llm, prompt, points, allow_remote=allow_remote_llm)
+    files = [_file(path) for path in recorded]
+    run = Run()
+    judge = judge_by(judging, partial(say, errors))
+    try:
+        with Waiting(errors, sum(map(_lines, files)), "judging") as waiting:
+            asyncio.run(_assess_all(files, judge, run, waiting))
+    except KeyboardInterrupt:
+        run.interrupted = True  # what is done is kept and reported below
+    _report(run, console, errors, show_all=show_all, as_json=as_json)
+    if out is not None:
+        _record(run.changes, out)
+        say(errors, f"recorded: {out}")
+    raise typer.Exit(run.exit_code)
+
+
+assess.__doc__ = f"{assess.__doc__}\n\n{EXAMPLES}"
+
+
+def _judging(llm: str | None, prompt: Path | None, points: Path | None, *, allow_remote: bool) -> Judging:
+    judging = Judging.of(read_settings(), llm, allow_remote=allow_remote)
+    if points is not None and judging.config is not None:
+        raise typer.BadParameter(
+            "points are those of the rules alone, and a language model is named: add --llm none", param_hint="--points"
+        )
+    if prompt is not None and judging.config is None:
+        raise typer.BadParameter(
+            "a prompt is for a language model, and none is named: add --llm", param_hint="--prompt"
+        )
+    try:
+        return replace(
+            judging,
+            points=DOCUMENTED if points is None else Points.read(points),
+            templates=PACKAGED if prompt is None else _templates(prompt),
+        )
+    except SettingsError as error:
+        raise typer.BadParameter(str(error), param_hint="--points" if prompt is None else "--prompt") from error
+
+
+def _templates(folder: Path) -> Templates:
+    """Those of a folder, tried once: a mistake in them is no reason to let the rules judge event after event."""
+    templates = Templates(folder)
+    build_prompt(Scene((), None), None, budget_tokens=sys.maxsize, templates=templates)
+    return templates
+
+
+def _file(path: Path) -> Path:
+    file = path / EVENTS if path.is_dir() else path
+    if not file.is_file():
+        raise typer.BadParameter(f"{file} is not there; `hearthwatch analyze PHOTO --out FOLDER` writes it")
+    return file
+
+
+def _lines(file: Path) -> int:
+    try:
+        with file.open("rb") as stream:
+            return sum(part.count(b"\n") for part in iter(lambda: stream.read(1 << 20), b""))
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+async def _assess_all(
+    files: Sequence[Path], judging: AbstractAsyncContextManager[Judge], run: Run, waiting: Waiting
+) -> None:
+    async with judging as judge:
+        for file in files:
+            for event in _events(file, run):
+                after = await judge(event.scene(), event.detections, event.enrichment)
+                run.changes.append(Change(event, after))
+                waiting.done(event.source)
+
+
+def _events(file: Path, run: Run) -> Iterator[RecordedEvent]:
+    for event in read_events(file):
+        if isinstance(event, Unreadable):
+            run.failed.append((f"{file}, line {event.line}", event.why))
+        else:
+            yield event
+
+
+def _report(run: Run, console: Console, errors: Console, *, show_all: bool, as_json: bool) -> None:
+    comparison = compare(run.changes)
+    if as_json:
+        told: dict[str, Any] = changes_to_json(run.changes, comparison, run.failed)
+        sys.stdout.buffer.write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.flush()
+    else:
+        for change in run.changes:
+            if change.differs or show_all:
+                print_change(console, change)
+        print_comparison(console, comparison)
+    for source, sentence in run.failed:
+        say(errors, f"failed: {source}: {sentence}")
+
+
+def _record(changes: Sequence[Change], out: Path) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(out, b"".join(to_line(replace(change.event, risk=change.after)) for change in changes))
+    except OSError as error:
+        raise SettingsError(f"{out} cannot be written: {error.strerror or error}") from error
