@@ -17,6 +17,7 @@ from fault_server import Fault, FaultServer, answer, fault_server, problem, rese
 from hearthwatch.client import BreakerLimits, RetryPolicy, Surroundings
 from hearthwatch.client.breaker import State
 from hearthwatch.errors import SettingsError
+from hearthwatch.prompt.counting import CountTokens
 from hearthwatch.prompt.fact import Scene
 from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.risk import LanguageModelConfig, NemotronAnalyzer, Private, RiskAssessment, assess, level_of
@@ -53,7 +54,7 @@ class Asked:
     version: str = "prompt-7"
 
 
-def ask(scene: Scene) -> Asked:
+def ask(scene: Scene, _count: CountTokens) -> Asked:
     return Asked(user="\n".join(fact.text for fact in scene.facts))
 
 
@@ -155,7 +156,7 @@ def test_a_chat_is_asked_with_a_schema_and_nothing_left_to_chance() -> None:
     assert request.headers["host"] == server.url.removeprefix("http://")
     body = body_of(server)
     assert [(turn["role"], turn["content"]) for turn in body["messages"]] == [
-        ("system", "Judge this event."), ("user", ask(STRANGER).user),
+        ("system", "Judge this event."), ("user", ask(STRANGER, len).user),
     ]  # fmt: skip
     assert (body["model"], body["temperature"], body["max_tokens"], body["stream"]) == ("asked-for", 0, 333, True)
     assert body["response_format"]["type"] == "json_schema"
@@ -335,7 +336,7 @@ def test_who_gives_up_leaves_no_claim() -> None:
 
 
 def test_a_prompt_that_cannot_be_written_leaves_the_rules() -> None:
-    def broken(_scene: Scene) -> Asked:
+    def broken(_scene: Scene, _count: CountTokens) -> Asked:
         raise ZeroDivisionError("a template")
 
     async def story(server: FaultServer, analyzer: NemotronAnalyzer, _world: World) -> RiskAssessment:
@@ -437,9 +438,9 @@ def from_elsewhere(scene: Scene, answer_text: str, *, allow: bool) -> tuple[Risk
         asked.append(request)
         return httpx.Response(200, json={"choices": [{"message": {"content": answer_text}, "finish_reason": "stop"}]})
 
-    def carelessly(shown: Scene) -> Asked:
+    def carelessly(shown: Scene, count: CountTokens) -> Asked:
         """What is said beside the facts is hidden as well."""
-        return Asked(user=f"{ask(shown).user}; plate ab12cd; ADA  LOVELACE")
+        return Asked(user=f"{ask(shown, count).user}; plate ab12cd; ADA  LOVELACE")
 
     async def resolver(_host: str, _port: int) -> list[str]:
         return ["93.184.215.14"]
@@ -450,9 +451,7 @@ def from_elsewhere(scene: Scene, answer_text: str, *, allow: bool) -> tuple[Risk
             if not allow:
                 with pytest.raises(SettingsError, match="--allow-remote-llm"):
                     await analyzer.place()
-            return await analyzer.analyze(
-                scene, lambda s: Asked(user=f"{ask(s).user}; plate ab12cd; ADA  LOVELACE"), PRIVATE
-            )
+            return await analyzer.analyze(scene, carelessly, PRIVATE)
 
     return asyncio.run(story()), asked
 

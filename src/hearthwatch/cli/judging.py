@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import typer
 
 from hearthwatch.analysis import Judge
-from hearthwatch.errors import EnrichmentUnavailableError, SettingsError
+from hearthwatch.errors import EnrichmentUnavailableError, InputError, SettingsError
 from hearthwatch.pipeline import DetectionInput, EnrichmentResult
-from hearthwatch.prompt import Templates, build_prompt
+from hearthwatch.prompt import CountTokens, Prompt, Templates, build_prompt
 from hearthwatch.prompt.fact import Scene
 from hearthwatch.prompt.rendering import PACKAGED
 from hearthwatch.risk import LanguageModelConfig, NemotronAnalyzer, Question, RiskAssessment, private_of
@@ -106,19 +107,29 @@ def _by_language_model(analyzer: NemotronAnalyzer, config: LanguageModelConfig, 
     async def judge(
         scene: Scene, detections: Sequence[DetectionInput], enrichment: EnrichmentResult | None
     ) -> RiskAssessment:
-        def ask(shown: Scene) -> Question:
+        def ask(shown: Scene, count: CountTokens) -> Question:
             # Of what is shown, and not of the scene: names and plates are hidden there from a model elsewhere.
-            return build_prompt(
+            build = partial(
+                build_prompt,
                 shown,
                 enrichment,
                 budget_tokens=config.prompt_tokens,
                 camera=_camera(detections),
                 templates=templates,
             )
+            return _fitting(build, count)
 
         return await analyzer.analyze(scene, ask, private_of(detections, enrichment))
 
     return judge
+
+
+def _fitting(build: Callable[..., Prompt], count: CountTokens) -> Prompt:
+    """Mostly everything fits by the bound, which takes no request; where it does not, it may by the server's count."""
+    with suppress(InputError):
+        if not (prompt := build()).dropped:
+            return prompt
+    return build(count_tokens=count)
 
 
 def _camera(detections: Sequence[DetectionInput]) -> str | None:

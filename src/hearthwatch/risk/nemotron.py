@@ -6,6 +6,7 @@ listens, the answer is none, twice; the time is over) the rules judge and `fallb
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ import httpx
 
 from hearthwatch.client.transport import Surroundings
 from hearthwatch.errors import HearthwatchError
+from hearthwatch.prompt.counting import CountTokens
 from hearthwatch.prompt.fact import Scene
 from hearthwatch.risk import metrics
 from hearthwatch.risk.answer import Answer, UnusableAnswer, read_answer
@@ -30,6 +32,7 @@ from hearthwatch.risk.rules import SOURCE, assess
 from hearthwatch.risk.server import LanguageModelServer
 from hearthwatch.risk.stream import Reply
 from hearthwatch.risk.texts import clean
+from hearthwatch.risk.tokens import counter_of
 from hearthwatch.settings import read_settings
 
 #: What a server is called that says no name, or the rules' own.
@@ -61,6 +64,10 @@ class Question(Protocol):
 
     @property
     def version(self) -> str | int: ...
+
+
+#: A scene, and a counter of tokens, to what is asked about it.
+Ask = Callable[[Scene, CountTokens], Question]
 
 
 class NemotronAnalyzer:
@@ -114,14 +121,13 @@ class NemotronAnalyzer:
         """
         return None if self._server is None else await self._server.place()
 
-    async def analyze(
-        self, scene: Scene, ask: Callable[[Scene], Question], private: Private | None = None
-    ) -> RiskAssessment:
+    async def analyze(self, scene: Scene, ask: Ask, private: Private | None = None) -> RiskAssessment:
         """Judge one event. It raises nothing of ours: where the language model cannot judge, the rules do.
 
         Args:
             scene: its facts.
-            ask: a scene as a question; it is given pseudonyms where the language model is elsewhere.
+            ask: a scene as a question; it is given pseudonyms where the language model is elsewhere, and a counter of
+                tokens (`risk.tokens`). It is called in another thread, for counting may take requests.
             private: the names and plates of the event.
         """
         rules = assess(scene)
@@ -142,15 +148,15 @@ class NemotronAnalyzer:
         _log.warning("rules judge instead of the language model reason=%s", clean(why, _SENTENCE))
         return replace(rules, fallback=clean(why, _SENTENCE))
 
-    async def _ask(
-        self, server: LanguageModelServer, scene: Scene, ask: Callable[[Scene], Question], private: Private
-    ) -> RiskAssessment:
+    async def _ask(self, server: LanguageModelServer, scene: Scene, ask: Ask, private: Private) -> RiskAssessment:
         started = self._world.clock()
         place = await server.place()
         veil = Veil(Private() if place.is_near else private, scene)
-        question = ask(veil.hide_scene(scene))
+        deadline = started + server.config.deadline_s
+        count = counter_of(server, place, deadline)
+        question = await asyncio.to_thread(ask, veil.hide_scene(scene), count)
         turns = (Turn("system", question.system), Turn("user", veil.hide(question.user)))
-        answer, reply = await _answer(server, turns, place, started + server.config.deadline_s)
+        answer, reply = await _answer(server, turns, place, deadline)
         return _assessment(
             answer,
             scene,

@@ -6,10 +6,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import httpx
+import orjson
 
 from hearthwatch.client import metrics
 from hearthwatch.client.breaker import CircuitBreaker, Outcome
@@ -17,7 +19,14 @@ from hearthwatch.client.capabilities import Capability
 from hearthwatch.client.failures import broken, is_failure, kind_of, may_pass, refused
 from hearthwatch.client.retries import Retries
 from hearthwatch.client.transport import Surroundings
-from hearthwatch.errors import DeadlineExceeded, EnrichmentUnavailableError, ServiceTimedOut, SettingsError
+from hearthwatch.errors import (
+    BadAnswer,
+    DeadlineExceeded,
+    EnrichmentUnavailableError,
+    HearthwatchError,
+    ServiceTimedOut,
+    SettingsError,
+)
 from hearthwatch.risk.configuration import LanguageModelConfig
 from hearthwatch.risk.dialects import Turn, dialect_of
 from hearthwatch.risk.place import Place, Resolve, Url, place_of, resolve
@@ -28,6 +37,10 @@ NAME = "llm"
 #: Bytes of a refusal that are read for its sentence.
 _REFUSAL_BYTES = 16 * 1024
 _STREAM = "text/event-stream"
+#: llama.cpp's route that tells the tokens of a text.
+_TOKENIZE = "/tokenize"
+#: Seconds for one count, and bytes of its answer: 65,536 tokens as numbers of six digits, generously.
+_COUNT_S, _COUNT_BYTES = 5.0, 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +72,7 @@ class LanguageModelServer:
             self.url = Url.of(config.url, path)
         except (ValueError, KeyError) as error:
             raise SettingsError(f"LLM_URL={config.url!r} cannot be used: {error}") from error
+        self._counting = replace(self.url, path=path.removesuffix(self._dialect.path) + _TOKENIZE)
         self._world = surroundings or Surroundings()
         self._resolver = resolver
         timeout = httpx.Timeout(config.attempt_s, connect=config.connect_timeout_s)
@@ -133,6 +147,36 @@ class LanguageModelServer:
             metrics.record_pipeline_error(kind_of(error, self._capability))
             raise
 
+    async def count_tokens(self, text: str, place: Place, deadline: float) -> int:
+        """How many tokens the model reads a text as, without what a chat template adds.
+
+        Args:
+            text: any.
+            place: of `place`: no other address is connected to.
+            deadline: seconds of the clock that the call may last to.
+
+        Raises:
+            EnrichmentUnavailableError: no answer; the leaf says why.
+            DeadlineExceeded: the time was over before anything was sent.
+            HearthwatchError: the server's refusal; most others than llama.cpp's have no such route.
+        """
+        limit_s = min(_COUNT_S, deadline - self._world.clock())
+        if limit_s <= 0:
+            raise DeadlineExceeded("there was no time left to count tokens")
+        try:
+            async with (
+                asyncio.timeout(limit_s),
+                self._connected({"content": text}, place, self._counting) as response,
+            ):
+                if response.status_code != httpx.codes.OK:
+                    raise await self._refusal(response, self._counting)
+                told = await _at_most(response, _COUNT_BYTES)
+        except TimeoutError as error:
+            raise ServiceTimedOut(f"{self._counting} gave no count within {limit_s:.3g} s") from error
+        except httpx.HTTPError as error:
+            raise broken(error, str(self._counting)) from error
+        return _number_of_tokens(told, str(self._counting))
+
     async def _exchange(self, body: dict[str, Any], place: Place, deadline: float) -> Reply:
         started = self._world.clock()
         limit_s = min(self.config.attempt_s, deadline - started)
@@ -140,7 +184,7 @@ class LanguageModelServer:
             raise DeadlineExceeded("there was no time left to ask the language model")
         try:
             # httpx counts the time between two parts of an answer: a server that trickles would hold us for ever.
-            async with asyncio.timeout(limit_s), self._connected(body, place) as response:
+            async with asyncio.timeout(limit_s), self._connected(body, place, self.url) as response:
                 return await self._read(response)
         except TimeoutError as error:
             raise ServiceTimedOut(f"{self.url} did not end its answer within {limit_s:.3g} s") from error
@@ -150,25 +194,25 @@ class LanguageModelServer:
             metrics.observe_ai_request_duration(NAME, self._world.clock() - started)
 
     @asynccontextmanager
-    async def _connected(self, body: dict[str, Any], place: Place) -> AsyncIterator[httpx.Response]:
+    async def _connected(self, body: dict[str, Any], place: Place, url: Url) -> AsyncIterator[httpx.Response]:
         """The response of the first address that takes a connection, its body not yet read."""
-        response = await self._first(body, place)
+        response = await self._first(body, place, url)
         try:
             yield response
         finally:
             await response.aclose()
 
-    async def _first(self, body: dict[str, Any], place: Place) -> httpx.Response:
+    async def _first(self, body: dict[str, Any], place: Place, url: Url) -> httpx.Response:
         for address in place.addresses[:-1]:
             try:
-                return await self._send(body, address)
+                return await self._send(body, address, url)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 _log.info("no connection address=%s reason=%s", address, type(error).__name__)
-        return await self._send(body, place.addresses[-1])
+        return await self._send(body, place.addresses[-1], url)
 
-    async def _send(self, body: dict[str, Any], address: str) -> httpx.Response:
+    async def _send(self, body: dict[str, Any], address: str, url: Url) -> httpx.Response:
         headers = {
-            "Host": self.url.authority,
+            "Host": url.authority,
             "Accept": f"{_STREAM}, application/json",
             "Accept-Encoding": "identity",  # not packed: a small part could be a very large text
         }
@@ -176,23 +220,16 @@ class LanguageModelServer:
             headers["Authorization"] = f"Bearer {self.config.api_key}"
         request = self._http.build_request(
             "POST",
-            self.url.at(address),
+            url.at(address),
             json=body,
             headers=headers,
-            extensions={"sni_hostname": self.url.host},  # whose certificate it must be
+            extensions={"sni_hostname": url.host},  # whose certificate it must be
         )
         return await self._http.send(request, stream=True)
 
     async def _read(self, response: httpx.Response) -> Reply:
         if response.status_code != httpx.codes.OK:
-            told = bytearray()
-            async for part in response.aiter_bytes():
-                told += part
-                if len(told) > _REFUSAL_BYTES:
-                    break
-            raise refused(
-                response.status_code, response.headers, bytes(told[:_REFUSAL_BYTES]), str(self.url), self._world.now()
-            )
+            raise await self._refusal(response, self.url)
         streams = response.headers.get("content-type", "").partition(";")[0].strip().lower() == _STREAM
         incoming = Incoming(self._dialect.piece, streams=streams, limits=self.config.limits)
         async for part in response.aiter_bytes():
@@ -200,3 +237,27 @@ class LanguageModelServer:
             if incoming.is_done:
                 break
         return incoming.reply()
+
+    async def _refusal(self, response: httpx.Response, url: Url) -> HearthwatchError:
+        told = await _at_most(response, _REFUSAL_BYTES)
+        return refused(response.status_code, response.headers, told, str(url), self._world.now())
+
+
+async def _at_most(response: httpx.Response, limit: int) -> bytes:
+    """The first bytes of a body; what is beyond them is never held."""
+    told = bytearray()
+    async for part in response.aiter_bytes():
+        told += part
+        if len(told) > limit:
+            break
+    return bytes(told[:limit])
+
+
+def _number_of_tokens(told: bytes, url: str) -> int:
+    try:
+        tokens = orjson.loads(told)["tokens"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise BadAnswer(f"{url} told no tokens") from error
+    if not isinstance(tokens, list):
+        raise BadAnswer(f"{url} told tokens of type {type(tokens).__name__}; a list is expected")
+    return len(tokens)
