@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import clip, decoding, engines, enrich, method, networks, pipeline, whole
+from benchmarks import clip, decoding, engines, enrich, method, networks, pipeline, prompt, whole
 from benchmarks.comparison import MIN_PAIRS, MIN_PROCESSES
 from benchmarks.machine import describe, is_busy
 from benchmarks.processes import ROOT, run_job, run_jobs
@@ -25,7 +25,8 @@ from hearthwatch.settings import read_settings
 
 #: What a run measures unless it is told otherwise. The others take far longer, so each is a run of its own.
 USUAL = ("method", "decode", "models", "analyze")
-OF_THEIR_OWN = (engines.GROUP, serving.GROUP, clip.GROUP, enrich.GROUP, pipeline.GROUP)
+ALIKE = (clip, enrich, pipeline, prompt)
+OF_THEIR_OWN = (engines.GROUP, serving.GROUP, *(group.GROUP for group in ALIKE))
 GROUPS = (*USUAL, *OF_THEIR_OWN)
 #: Above the least that a goal is judged by, so that a verdict does not hang on one reading.
 PAIRS = 15
@@ -135,18 +136,12 @@ def _plan(
         jobs, rows = jobs + method.jobs(), [*rows, *method.rows()]
     if "decode" in groups:
         jobs, rows = jobs + decoding.jobs(), [*rows, *decoding.rows()]
-    if clip.GROUP in groups:
-        beside = clip.prepare(models_dir, _pictures(assets, "frames"), folder, _tell, quick=quick)
-        skipped |= beside.skipped
-        jobs, rows = [*jobs, *beside.jobs], [*rows, *beside.rows]
-    if enrich.GROUP in groups:
-        together = enrich.prepare(models_dir, _pictures(assets, "frames"), folder, _tell, quick=quick)
-        skipped |= together.skipped
-        facts |= together.facts
-        jobs, rows = [*jobs, *together.jobs], [*rows, *together.rows]
-    if pipeline.GROUP in groups:
-        whole_batch = pipeline.prepare(models_dir, _pictures(assets, "frames"), folder, _tell, quick=quick)
-        jobs, rows = [*jobs, *whole_batch.jobs], [*rows, *whole_batch.rows]
+    for group in ALIKE:
+        if group.GROUP in groups:
+            told = group.prepare(models_dir, _pictures(assets, "frames"), folder, _tell, quick=quick)
+            skipped |= told.skipped
+            facts |= told.facts
+            jobs, rows = [*jobs, *told.jobs], [*rows, *told.rows]
     if not {"models", "analyze"} & set(groups):
         return jobs, rows, skipped, facts
     prepared = _prepare(models_dir, assets, folder)

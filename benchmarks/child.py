@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks import ceiling, clip, decoding, engine_works, enrich, method, networks, pipeline, scene, whole
+from benchmarks import ceiling, clip, decoding, engine_works, enrich, method, networks, pipeline, prompt, scene, whole
 from benchmarks.pairs import interleave
 from benchmarks.serving import cold, health, throughput
 from benchmarks.serving.windows import in_turns
@@ -35,6 +35,8 @@ WORKS: Mapping[str, Callable[..., Work]] = {
     "enrich": enrich.work,
     "pipeline": pipeline.work,
     "pipeline one by one": pipeline.one_by_one_work,
+    "prompt": prompt.work,
+    "prompt cache": prompt.cache_work,
     "enrich tight": enrich.tight_work,
     "enrich loads": enrich.loads_work,
     "serving rate": throughput.work,

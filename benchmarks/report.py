@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks import clip, engines_page, enrich, pipeline
+from benchmarks import clip, engines_page, enrich, pipeline, prompt
 from benchmarks.comparison import Comparison
 from benchmarks.machine import slug
 from benchmarks.markdown import milliseconds, span, table
@@ -28,6 +28,7 @@ GROUPS = {
     "clip": "CLIP, served and bare",
     "enrich": "Everything about a detection in one call",
     "pipeline": "The pipeline over HTTP and in one process",
+    "prompt": "From facts to a prompt",
 }
 #: An absolute path's folders.
 _FOLDERS = re.compile(r"(?<![\w./])(?:/[^\s/:]+)+/")
@@ -87,7 +88,7 @@ def store(report: Report, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     alone = not report.comparisons
     kind = "-engines" if alone and report.engines else "-serving" if alone and report.serving else ""
-    for group in (clip.GROUP, enrich.GROUP, pipeline.GROUP):
+    for group in (clip.GROUP, enrich.GROUP, pipeline.GROUP, prompt.GROUP):
         if {row.group for row in report.comparisons} == {group}:
             kind = f"-{group}"
     page = folder / f"{report.date}-{slug(report.machine['cpu'])}{kind}.md"
@@ -118,6 +119,7 @@ def _page(report: Report) -> Iterator[str]:
     yield from clip.sections(report.facts)
     yield from enrich.sections(report.facts)
     yield from pipeline.sections(report.facts)
+    yield from prompt.sections(report.facts)
     yield from engines_page.sections(report.engines)
     yield from serving_page.sections(report.serving)
     for title, reasons in (("Not measured", report.skipped), ("Failed", report.failed)):

@@ -3,86 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from urllib.error import URLError
 
 import pytest
+from benchmarks import prompt
+from benchmarks.llama_server import LlamaServer, ServerMissing, program
 
 from hearthwatch.client import RetryPolicy
+from hearthwatch.prompt import CountTokens, Scene
 from hearthwatch.prompt.facts import collect_facts
 from hearthwatch.risk import LanguageModelConfig, NemotronAnalyzer, RiskAssessment, assess
 from scene import detection
-from test_nemotron import ask
+from test_nemotron import Asked, ask
 
-VARIABLE = "HEARTHWATCH_TEST_LLAMA_SERVER"
 SCENE = collect_facts([detection("p", dwell_s=90.0)], None, datetime(2026, 11, 20, 12, tzinfo=UTC))
 #: One token a character, and the schema allows a few thousand of them.
 MANY_TOKENS = 6000
-READY_S = 60.0
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def program() -> str:
-    found = os.environ.get(VARIABLE) or shutil.which("llama-server")
-    if found is None:
-        pytest.skip(f"no llama-server on PATH, and {VARIABLE} names none (docs/language-model.md says how to build it)")
-    return found
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("gguf", reason="the package gguf, which writes the tiny model, is not installed")
-    from tools.tiny_language_model import write
-
-    path = tmp_path_factory.mktemp("model") / "tiny.gguf"
-    write(path)
-    return path
-
-
-@contextmanager
-def serving(program: str, model: Path, log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Its address and its process, once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [program, "--model", str(model), "--host", "127.0.0.1", "--port", str(port), "--ctx-size", "16384",
-               "--threads", "1", "--parallel", "1"]  # fmt: skip
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            until = time.monotonic() + READY_S
-            while not _is_ready(url):
-                assert process.poll() is None, log.read_text(errors="replace")[-4000:]
-                assert time.monotonic() < until, log.read_text(errors="replace")[-4000:]
-                time.sleep(0.1)
-            yield url, process
-        finally:
-            process.kill()
-
-
-def _is_ready(url: str) -> bool:
+def binary() -> str:
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:  # noqa: S310 - of this machine
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False
+        return program()
+    except ServerMissing as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
-def server(program: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(program, model, tmp_path_factory.mktemp("log") / "log") as (url, _):
-        yield url
+def server(binary: str) -> Iterator[str]:
+    with LlamaServer(binary) as running:
+        yield running.url
 
 
 def judge(url: str, times: int = 1, **options: int) -> list[RiskAssessment]:
@@ -119,19 +72,43 @@ def test_an_answer_that_does_not_fit_is_no_answer(server: str) -> None:
     assert "cut off" in str(risk.fallback)
 
 
-def test_a_killed_server_leaves_the_rules(program: str, model: Path, tmp_path: Path) -> None:
-    async def story(url: str, process: subprocess.Popen[bytes]) -> list[RiskAssessment]:
-        config = LanguageModelConfig(url, max_tokens=MANY_TOKENS, retries=RetryPolicy(attempts=1))
+def test_tokens_are_counted_as_the_server_counts_them(server: str) -> None:
+    counts: list[int] = []
+
+    def counting(_scene: Scene, count: CountTokens) -> Asked:
+        counts.extend(count("x" * length) for length in (1, 100))
+        return Asked()
+
+    async def story() -> None:
+        async with NemotronAnalyzer(LanguageModelConfig(server, max_tokens=MANY_TOKENS)) as analyzer:
+            await analyzer.analyze(SCENE, counting)
+
+    asyncio.run(story())
+    # One token a character, and SentencePiece's space before a text.
+    assert counts == [2, 101]
+
+
+def test_a_killed_server_leaves_the_rules(binary: str) -> None:
+    async def story(running: LlamaServer) -> list[RiskAssessment]:
+        config = LanguageModelConfig(running.url, max_tokens=MANY_TOKENS, retries=RetryPolicy(attempts=1))
         async with NemotronAnalyzer(config) as analyzer:
             first = await analyzer.analyze(SCENE, ask)
             asked = asyncio.create_task(analyzer.analyze(SCENE, ask))
             await asyncio.sleep(0.05)
-            process.kill()
+            running.process.kill()
             return [first, await asked, await analyzer.analyze(SCENE, ask)]
 
-    with serving(program, model, tmp_path / "log") as (url, process):
-        first, during, after = asyncio.run(story(url, process))
+    with LlamaServer(binary) as running:
+        first, during, after = asyncio.run(story(running))
     assert first.fallback is None
     for risk in (during, after):
         assert (risk.source, risk.risk_score) == ("rules", assess(SCENE).risk_score)
         assert risk.fallback
+
+
+def test_a_second_event_is_not_read_from_its_beginning(binary: str) -> None:
+    """The task stands first in every prompt, so that the server keeps it."""
+    read = prompt.cache_work(binary).facts()
+    assert read["second"]["known"] > 3000
+    assert read["second"]["read"] < 0.7 * read["first"]["read"]
+    assert read["same"]["read"] < 10

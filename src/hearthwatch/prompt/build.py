@@ -62,7 +62,8 @@ def build_prompt(
         enrichment: what they were collected from, for what was looked for in vain; None where nothing was attempted.
         budget_tokens: for system and user together. Leave room for the answer and the server's chat template.
         count_tokens: a text to its number of tokens; by default a bound that is never too low and mostly four times
-            too high. It is asked once about the system part and, where not all fits, some log2(facts) times.
+            too high. It is asked once about the system part and, where not all fits, a few times, at most
+            twice log2(facts).
         camera: its name, where somebody said it.
         templates: other ones, to try them.
 
@@ -96,18 +97,24 @@ class _Counts:
 
 
 def _most_that_fit(counts: _Counts, number: int, budget: int) -> int | None:
-    """How many of the first facts fit; None where not even none of them does. What is returned was counted."""
+    """How many of the first facts fit; None where not even none of them does. What is returned was counted.
+
+    Facts are about equally long, so that the place between two counts is mostly hit in a few steps; every second step
+    halves, so that it never takes many.
+    """
     if counts(number) <= budget:
         return number
     if number == 0 or counts(0) > budget:
         return None
-    fits, too_many = 0, number
+    fits, too_many, halve = 0, number, False
     while too_many - fits > 1:
-        middle = (fits + too_many) // 2
-        if counts(middle) <= budget:
-            fits = middle
+        share = 0.5 if halve else (budget - counts(fits)) / (counts(too_many) - counts(fits))
+        tried = min(max(fits + int((too_many - fits) * share), fits + 1), too_many - 1)
+        if counts(tried) <= budget:
+            fits = tried
         else:
-            too_many = middle
+            too_many = tried
+        halve = not halve
     return fits
 
 

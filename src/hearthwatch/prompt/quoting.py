@@ -30,6 +30,7 @@ _ROLE = re.compile(
     r"(system|user|assistant|human|ai|bot|developer|tool|function|instructions?|response|prompt)\s*[:\uff1a\ufe55]",
     re.IGNORECASE,
 )
+_COLONS = frozenset(":\uff1a\ufe55")
 #: A heading, a rule or a list where it begins a line, and a heading anywhere.
 _HEADING = re.compile(r"^\s*[#=~+\-]+|#{2,}")
 
@@ -62,13 +63,24 @@ def named(text: str) -> Inert:
 
 def _harmless(text: str, limit: int, signs: frozenset[str]) -> str:
     kept = text[:limit]
-    places = {found.end() - 1 for found in _ROLE.finditer(kept)}
+    # The pattern is slow where it finds nothing, and without a colon it does not.
+    has_colon = not _COLONS.isdisjoint(kept)
+    places = {found.end() - 1 for found in _ROLE.finditer(kept)} if has_colon else set()
     places.update(place for found in _HEADING.finditer(kept) for place in range(*found.span()))
+    if not places and _plain(signs).fullmatch(kept):
+        return kept
     return "".join(_escape(c) if i in places and not c.isspace() else _shown(c, signs) for i, c in enumerate(kept))
 
 
 def _rest(text: str, limit: int) -> str:
     return f" (and {len(text) - limit} characters more)" if len(text) > limit else ""
+
+
+@lru_cache(maxsize=2)
+def _plain(signs: frozenset[str]) -> re.Pattern[str]:
+    """Of texts of which every character is shown as it is, which most are: four times as fast as asking each."""
+    shown = [char for char in map(chr, range(0x80)) if _shown(char, signs) == char]
+    return re.compile(f"[{re.escape(''.join(shown))}]*")
 
 
 @lru_cache(maxsize=4096)
