@@ -18,7 +18,7 @@ from rich.console import Console
 
 from hearthwatch.adapter.facade import options_from
 from hearthwatch.analysis import DEFAULT_CONFIDENCE, Analyzer, Event, Judge
-from hearthwatch.cli.judging import Judging, judge_by
+from hearthwatch.cli.judging import AllowRemoteLlm, Judging, Llm, judge_by
 from hearthwatch.cli.terminal import say
 from hearthwatch.cli.waiting import Waiting
 from hearthwatch.errors import HearthwatchError, InputError, WeightsError
@@ -115,12 +115,8 @@ def analyze(
         float, typer.Option(min=0.25, max=1.0, help="Lowest confidence of a detection.")
     ] = DEFAULT_CONFIDENCE,
     device: Annotated[str | None, typer.Option(help="auto, cpu, gpu, npu or cuda:N.")] = None,
-    llm: Annotated[
-        str | None, typer.Option(metavar="URL", help="Language model that judges, else LLM_URL; none: the rules alone.")
-    ] = None,
-    allow_remote_llm: Annotated[
-        bool, typer.Option("--allow-remote-llm", help="Let it be outside the private network; names go as pseudonyms.")
-    ] = False,
+    llm: Llm = None,
+    allow_remote_llm: AllowRemoteLlm = False,
 ) -> None:
     """Find people, vehicles and animals in photos, look closer at each, and say how much attention they deserve."""
     console = Console(stderr=as_json)

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from hearthwatch.analysis import Judge
-from hearthwatch.cli.judging import Judging, judge_by
+from hearthwatch.cli.judging import AllowRemoteLlm, Judging, Llm, judge_by
 from hearthwatch.cli.terminal import say
 from hearthwatch.cli.waiting import Waiting
 from hearthwatch.errors import InputError, SettingsError
@@ -67,12 +67,8 @@ def assess(
     recorded: Annotated[
         list[Path], typer.Argument(metavar="RECORD...", help=f"Folders that `analyze --out` wrote, or {EVENTS} files.")
     ],
-    llm: Annotated[
-        str | None, typer.Option(metavar="URL", help="Language model that judges, else LLM_URL; none: the rules alone.")
-    ] = None,
-    allow_remote_llm: Annotated[
-        bool, typer.Option("--allow-remote-llm", help="Let it be outside the private network; names go as pseudonyms.")
-    ] = False,
+    llm: Llm = None,
+    allow_remote_llm: AllowRemoteLlm = False,
     prompt: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Templates to ask the language model with.")
     ] = None,

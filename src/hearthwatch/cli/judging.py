@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Annotated, Self
 
 import typer
 
@@ -22,6 +22,12 @@ from hearthwatch.risk.points import DOCUMENTED, Points
 from hearthwatch.risk.rules import assess
 from hearthwatch.settings import URL, Settings
 
+Llm = Annotated[
+    str | None, typer.Option(metavar="URL", help="Language model that judges, else LLM_URL; none: the rules alone.")
+]
+AllowRemoteLlm = Annotated[
+    bool, typer.Option("--allow-remote-llm", help="Let it be outside the private network; names go as pseudonyms.")
+]
 #: Of `--llm`: the rules alone, whatever the environment says.
 NOBODY = "none"
 
