@@ -46,8 +46,8 @@ install: .venv/.base ## set up .venv with the hearthwatch command in it
 test: check ## set up, run the checks, then the first tier of tests
 	@$(PY) -m pytest -q -m "not slow"
 
-test-all: .venv/.torch ## set up with PyTorch, then run every test, the slow ones too
-	@$(PY) -m pytest -q
+test-all: .venv/.torch ## set up with PyTorch, then run every test but what just passed (AGAIN=1: that too)
+	@$(PY) -m pytest -q $(if $(AGAIN),,--not-again)
 
 check: .venv/.dev ## ruff, mypy --strict, import layers, links in the documents
 	@$(PY) -m ruff check .

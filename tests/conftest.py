@@ -18,6 +18,8 @@ from hearthwatch.vision.decode import decode
 from hearthwatch.vision.image import Image
 from simulated import NewWorld, World
 
+pytest_plugins = ("not_again",)
+
 ASSETS_VARIABLE = "HEARTHWATCH_TEST_ASSETS"
 # No test is timed: what else a machine does would decide.
 settings.register_profile("untimed", deadline=None)
