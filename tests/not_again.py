@@ -58,7 +58,8 @@ class NotAgain:
         self._config = config
         self._digest = digest_of(root)
         self._left_out = 0
-        told = config.cache.get(KEY, {}) if config.cache else {}
+        self._cache: pytest.Cache | None = getattr(config, "cache", None)  # absent with -p no:cacheprovider
+        told = self._cache.get(KEY, {}) if self._cache else {}
         self._passed = set(told.get("tests", ())) if told.get("digest") == self._digest else set()
         self._failed: set[str] = set()
 
@@ -87,9 +88,9 @@ class NotAgain:
             self._passed.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        if self._config.cache is not None:
+        if self._cache is not None:
             kept = sorted(self._passed - self._failed)
-            self._config.cache.set(KEY, {"digest": self._digest, "tests": kept})
+            self._cache.set(KEY, {"digest": self._digest, "tests": kept})
 
 
 def _speaks_of_torch(path: Path, known: dict[Path, bool]) -> bool:

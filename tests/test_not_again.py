@@ -98,6 +98,11 @@ def test_a_part_adds_to_what_passed(project: Path) -> None:
     assert run(project, not_again.OPTION)[0]["deselected"] == 2
 
 
+def test_without_a_cache_everything_is_run(project: Path) -> None:
+    run(project)
+    assert run(project, "-p", "no:cacheprovider", not_again.OPTION)[0]["passed"] == 3
+
+
 def test_another_choice_of_weights_is_another_run(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(project)
     monkeypatch.setenv("HEARTHWATCH_TEST_ASSETS", str(project))
