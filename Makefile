@@ -7,6 +7,9 @@ PY := .venv/bin/python
 OUT ?= out
 PORT_OFFSET ?= 0
 NETWORKS ?= all
+# Tests at a time, each file of them in one process: an engine in each takes about a gigabyte.
+WORKERS ?= 2
+PYTEST := $(PY) -m pytest -q -n $(WORKERS) --dist loadfile
 export PYTHON UV UPGRADE
 
 # An environment that was copied here with the project, or whose Python is gone, counts as none.
@@ -44,10 +47,10 @@ install: .venv/.base ## set up .venv with the hearthwatch command in it
 	@echo "Installed: .venv/bin/hearthwatch --help"
 
 test: check ## set up, run the checks, then the first tier of tests
-	@$(PY) -m pytest -q -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 test-all: .venv/.torch ## set up with PyTorch, then run every test but what just passed (AGAIN=1: that too)
-	@$(PY) -m pytest -q $(if $(AGAIN),,--not-again)
+	@$(PYTEST) $(if $(AGAIN),,--not-again)
 
 check: .venv/.dev ## ruff, mypy --strict, import layers, links in the documents
 	@$(PY) -m ruff check .

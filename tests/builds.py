@@ -35,9 +35,9 @@ def is_running(number: int) -> bool:
         return False
 
 
-def children() -> list[int]:
-    """Processes that this test started and that still run."""
+def children() -> set[int]:
+    """Processes that this one started and that still run: of this test, and what libraries keep for tests before it."""
     found: list[int] = []
     for task in Path("/proc/self/task").iterdir():
         found += [int(number) for number in (task / "children").read_text(encoding="ascii").split()]
-    return [number for number in found if is_running(number)]
+    return {number for number in found if is_running(number)}

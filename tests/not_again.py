@@ -1,8 +1,10 @@
 """What passed is not run a second time on the same files: `make test`, then `make test-all`.
 
 Each test that passes is remembered in pytest's cache, with a digest of every file that it may depend on. With
-`--not-again`, tests that passed on the very same files are left out, and the header says how many. Those of modules
+`--not-again`, tests that passed on the very same files are left out, and the summary says how many. Those of modules
 that speak of torch or transformers run again: `make test-all` has installed them since.
+
+Beside pytest-xdist, its workers leave out, and the process that waits for them remembers and tells.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,10 +78,16 @@ class NotAgain:
             self._left_out = len(left)
             self._config.hook.pytest_deselected(items=left)
 
-    def pytest_report_collectionfinish(self) -> str | list[str]:
-        if not self._left_out:
-            return []
-        return f"{self._left_out} tests passed before on these very files and are not run again ({OPTION})"
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        # Every worker collects everything, so each leaves out the same.
+        self._left_out = max(self._left_out, getattr(node, "workeroutput", {}).get(OPTION, 0))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self._left_out:
+            terminalreporter.write_line(
+                f"{self._left_out} tests passed before on these very files and are not run again ({OPTION})"
+            )
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -88,7 +97,9 @@ class NotAgain:
             self._passed.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        if self._cache is not None:
+        if hasattr(self._config, "workeroutput"):
+            self._config.workeroutput[OPTION] = self._left_out
+        elif self._cache is not None:
             kept = sorted(self._passed - self._failed)
             self._cache.set(KEY, {"digest": self._digest, "tests": kept})
 

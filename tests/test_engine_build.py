@@ -156,12 +156,13 @@ def test_a_build_that_ends_badly_leaves_cuda_serving_and_the_next_load_tries_aga
 @needs_proc
 def test_closing_during_a_build_ends_the_child_and_leaves_no_engine(gpu_machine: Machine) -> None:
     gpu_machine.way = "hang"
+    others = children()
     runtime = gpu_machine.load().runtime
-    while not children():
+    while children() <= others:
         time.sleep(0.01)
     runtime.close()
     assert runtime.wait(PATIENCE_S)
-    assert not children()
+    assert children() <= others
     assert isinstance(tensorrt(gpu_machine.ort).cache(gpu_machine.request).find(), str)
     assert not list(Path(gpu_machine.request.cache_dir or "").rglob("*.building"))
 

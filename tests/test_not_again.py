@@ -51,9 +51,10 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(project: Path, *options: str) -> tuple[dict[str, int], str]:
+def run(project: Path, *options: str, workers: int = 0) -> tuple[dict[str, int], str]:
     """How many tests passed, failed, were left out …, and everything that was said."""
-    command = [sys.executable, "-m", "pytest", *options]
+    beside = ["-p", "xdist", "-n", str(workers)] if workers else []
+    command = [sys.executable, "-m", "pytest", *beside, *options]
     # The project's plugins have nothing to say here, and take seconds to come.
     alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     said = subprocess.run(command, cwd=project, capture_output=True, check=False, text=True, env=alone).stdout
@@ -67,6 +68,14 @@ def test_what_passed_is_left_out_and_told(project: Path) -> None:
     second, said = run(project, not_again.OPTION)
     assert second == {"passed": 2, "failed": 1, "skipped": 1, "deselected": 1, "error": 1}
     assert "1 tests passed before on these very files and are not run again" in said
+
+
+def test_several_workers_leave_out_the_same(project: Path) -> None:
+    assert run(project, workers=2)[0] == {"passed": 3, "failed": 1, "skipped": 1, "error": 1}
+    found, said = run(project, not_again.OPTION, workers=2)
+    assert found == {"passed": 2, "failed": 1, "skipped": 1, "error": 1}
+    assert "1 tests passed before on these very files and are not run again" in said
+    assert run(project, not_again.OPTION)[0]["deselected"] == 1
 
 
 def test_without_the_option_everything_is_run(project: Path) -> None:

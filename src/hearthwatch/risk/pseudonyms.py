@@ -69,7 +69,9 @@ class Veil:
         # Nothing to hide: a pattern that matches nothing.
         joined = "|".join(f"({form})" for form, _ in forms) or "(?!)"
         self._hidden = re.compile(f"(?<!\\w)(?:{joined})(?!\\w)", re.IGNORECASE)
-        self._shown = re.compile("|".join(rf"\b{word}\b" for word in self._words) or "(?!)", re.IGNORECASE)
+        # Not `\b`: of two names that were one sign each, the pseudonyms stand side by side.
+        shown = "|".join(rf"(?<![^\W\d_]){word}(?!\d)" for word in self._words)
+        self._shown = re.compile(shown or "(?!)", re.IGNORECASE)
 
     def hide(self, text: str) -> str:
         """The text with pseudonyms."""
