@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from hearthwatch.errors import InputError
 from hearthwatch.pipeline.results import EnrichmentResult
@@ -72,11 +73,14 @@ def build_prompt(
         SettingsError: a template of somebody's own cannot be used.
     """
     facts = joined(sorted([*scene.facts, *facts_in_vain(enrichment)], key=lambda fact: fact.importance))
-    ask = _asking(replace(scene, facts=tuple(facts)), camera, templates)
+    whole = replace(scene, facts=tuple(facts))
+    names = names_of(whole)
+    lines = [line_of(fact, names) for fact in facts]
+    ask = _asking(whole, lines, camera, templates)
     system = templates.render(SYSTEM)
     beside = count_tokens(system)
     counts = _Counts(lambda kept: beside + count_tokens(ask(kept)))
-    kept = _most_that_fit(counts, len(facts), budget_tokens)
+    kept = _most_that_fit(counts, [len(line) for line in lines], budget_tokens)
     if kept is None:
         least = counts(0)
         raise InputError(f"a prompt without any fact has {least} tokens; allowed are {budget_tokens}")
@@ -96,20 +100,28 @@ class _Counts:
         return self._known[kept]
 
 
-def _most_that_fit(counts: _Counts, number: int, budget: int) -> int | None:
+def _most_that_fit(counts: _Counts, lengths: Sequence[int], budget: int) -> int | None:
     """How many of the first facts fit; None where not even none of them does. What is returned was counted.
 
-    Facts are about equally long, so that the place between two counts is mostly hit in a few steps; every second step
-    halves, so that it never takes many.
+    Tokens go with characters, so that the place between two counts is mostly hit at once; every second step halves, so
+    that it never takes many.
+
+    Args:
+        counts: tokens by the number of facts.
+        lengths: characters of each fact.
+        budget: tokens.
     """
+    number = len(lengths)
     if counts(number) <= budget:
         return number
     if number == 0 or counts(0) > budget:
         return None
+    ends = [0, *accumulate(lengths)]
     fits, too_many, halve = 0, number, False
     while too_many - fits > 1:
         share = 0.5 if halve else (budget - counts(fits)) / (counts(too_many) - counts(fits))
-        tried = min(max(fits + int((too_many - fits) * share), fits + 1), too_many - 1)
+        length = ends[fits] + (ends[too_many] - ends[fits]) * share
+        tried = min(max(bisect_right(ends, length) - 1, fits + 1), too_many - 1)
         if counts(tried) <= budget:
             fits = tried
         else:
@@ -118,10 +130,8 @@ def _most_that_fit(counts: _Counts, number: int, budget: int) -> int | None:
     return fits
 
 
-def _asking(scene: Scene, camera: str | None, templates: Templates) -> Callable[[int], str]:
+def _asking(scene: Scene, lines: Sequence[Inert], camera: str | None, templates: Templates) -> Callable[[int], str]:
     """The user's part by the number of facts that it tells."""
-    names = names_of(scene)
-    lines = [line_of(fact, names) for fact in scene.facts]
     header = {
         "time": None if scene.when is None else f"{scene.when:%Y-%m-%d %H:%M}",
         "camera": None if camera is None else quoted(camera),

@@ -61,6 +61,7 @@ def named(text: str) -> Inert:
     return Inert(text) if _NAME.fullmatch(text) else quoted(text)
 
 
+@lru_cache(maxsize=1024)  # an event says the same of many detections
 def _harmless(text: str, limit: int, signs: frozenset[str]) -> str:
     kept = text[:limit]
     # The pattern is slow where it finds nothing, and without a colon it does not.
