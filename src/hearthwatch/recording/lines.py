@@ -18,7 +18,7 @@ from hearthwatch.recording.event import RecordedEvent
 EVENTS = "events.jsonl"
 #: Of a line. A field that is added needs no new number: who does not know it leaves it out.
 VERSION = 1
-#: Bytes of a line. An event of 64 detections about which everything is known has some 200 kB.
+#: Bytes of a line. An event of 64 detections about which everything is known has 116 kB.
 MOST_BYTES = 16 * 1024 * 1024
 #: Faults of one line that a message repeats, and characters of what was found in place of something else.
 _FAULTS, _SHOWN = 3, 40
