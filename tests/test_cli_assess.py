@@ -20,7 +20,7 @@ from fault_server import Fault, fault_server
 from hearthwatch.cli import app
 from hearthwatch.recording import RecordedEvent, Unreadable, read_events, record, to_line
 from hearthwatch.report import write_reports
-from hearthwatch.risk.points import VERSION
+from hearthwatch.risk.points import VERSION, Points
 from language_models import NAME, chat, told
 from test_cli_analyze import BUNDLED, MISSING, run
 
@@ -214,6 +214,10 @@ def test_from_a_photo_to_a_second_judgement(tmp_path: Path) -> None:
     code, _, err = run(photo, *options, cache=tmp_path, **MISSING)
     assert code == 0, err
     mine = points(tmp_path, '{"presence": {"person": 31}}')
+    code, out, err = run(photo, *options[:2], *options[4:], "--points", mine, "--json", cache=tmp_path, **MISSING)
+    assert code == 0, err
+    (live,) = orjson.loads(out)["events"]
+    assert (live["risk"]["risk_score"], live["risk"]["version"]) == (31, Points.read(mine).version)
     command = [sys.executable, "-m", "hearthwatch", "assess", str(tmp_path / "report"), "--points", str(mine)]
     told_ = subprocess.run(command, capture_output=True, check=True, text=True)
     assert "LOW 20" in told_.stdout

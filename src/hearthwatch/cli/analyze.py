@@ -18,7 +18,7 @@ from rich.console import Console
 
 from hearthwatch.adapter.facade import options_from
 from hearthwatch.analysis import DEFAULT_CONFIDENCE, Analyzer, Event, Judge
-from hearthwatch.cli.judging import AllowRemoteLlm, Judging, Llm, judge_by
+from hearthwatch.cli.judging import AllowRemoteLlm, Llm, PointsFile, PromptFolder, judge_by, judging_by
 from hearthwatch.cli.terminal import say
 from hearthwatch.cli.waiting import Waiting
 from hearthwatch.errors import HearthwatchError, InputError, WeightsError
@@ -117,12 +117,14 @@ def analyze(
     device: Annotated[str | None, typer.Option(help="auto, cpu, gpu, npu or cuda:N.")] = None,
     llm: Llm = None,
     allow_remote_llm: AllowRemoteLlm = False,
+    prompt: PromptFolder = None,
+    points: PointsFile = None,
 ) -> None:
     """Find people, vehicles and animals in photos, look closer at each, and say how much attention they deserve."""
     console = Console(stderr=as_json)
     errors = Console(stderr=True)
     given = Given(camera, _time(at), frames, _read_detections(detections))
-    judging = Judging.of(read_settings(), llm, allow_remote=allow_remote_llm)
+    judging = judging_by(llm, prompt, points, allow_remote=allow_remote_llm)
     options = options_from(read_settings(), *(model.SPEC for model in MODELS))
     options = options if device is None else replace(options, device=device)
     if as_json:  # reports say it with each event

@@ -16,17 +16,13 @@ import typer
 from rich.console import Console
 
 from hearthwatch.analysis import Judge
-from hearthwatch.cli.judging import AllowRemoteLlm, Judging, Llm, judge_by
+from hearthwatch.cli.judging import AllowRemoteLlm, Llm, PointsFile, PromptFolder, judge_by, judging_by
 from hearthwatch.cli.terminal import say
 from hearthwatch.cli.waiting import Waiting
 from hearthwatch.errors import InputError, SettingsError
-from hearthwatch.prompt import Scene, Templates, build_prompt
-from hearthwatch.prompt.rendering import PACKAGED
 from hearthwatch.recording import EVENTS, Change, RecordedEvent, Unreadable, compare, read_events, to_line
 from hearthwatch.report.changes import changes_to_json, print_change, print_comparison
 from hearthwatch.report.write import write_whole
-from hearthwatch.risk.points import DOCUMENTED, Points
-from hearthwatch.settings import read_settings
 
 EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
 
@@ -69,10 +65,8 @@ def assess(
     ],
     llm: Llm = None,
     allow_remote_llm: AllowRemoteLlm = False,
-    prompt: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Templates to ask the language model with.")
-    ] = None,
-    points: Annotated[Path | None, typer.Option(metavar="FILE", help="Points that the rules give instead.")] = None,
+    prompt: PromptFolder = None,
+    points: PointsFile = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Record the events as judged now.")] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Show the events that stay the same too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The whole result as one JSON object on stdout.")] = False,
@@ -80,7 +74,7 @@ def assess(
     """Judge recorded events again and show what changes."""
     errors = Console(stderr=True)
     console = Console(stderr=as_json)
-    judging = _judging(llm, prompt, points, allow_remote=allow_remote_llm)
+    judging = judging_by(llm, prompt, points, allow_remote=allow_remote_llm)
     files = [_file(path) for path in recorded]
     run = Run()
     judge = judge_by(judging, partial(say, errors))
@@ -97,33 +91,6 @@ def assess(
 
 
 assess.__doc__ = f"{assess.__doc__}\n\n{EXAMPLES}"
-
-
-def _judging(llm: str | None, prompt: Path | None, points: Path | None, *, allow_remote: bool) -> Judging:
-    judging = Judging.of(read_settings(), llm, allow_remote=allow_remote)
-    if points is not None and judging.config is not None:
-        raise typer.BadParameter(
-            "points are those of the rules alone, and a language model is named: add --llm none", param_hint="--points"
-        )
-    if prompt is not None and judging.config is None:
-        raise typer.BadParameter(
-            "a prompt is for a language model, and none is named: add --llm", param_hint="--prompt"
-        )
-    try:
-        return replace(
-            judging,
-            points=DOCUMENTED if points is None else Points.read(points),
-            templates=PACKAGED if prompt is None else _templates(prompt),
-        )
-    except SettingsError as error:
-        raise typer.BadParameter(str(error), param_hint="--points" if prompt is None else "--prompt") from error
-
-
-def _templates(folder: Path) -> Templates:
-    """Those of a folder, tried once: a mistake in them is no reason to let the rules judge event after event."""
-    templates = Templates(folder)
-    build_prompt(Scene((), None), None, budget_tokens=sys.maxsize, templates=templates)
-    return templates
 
 
 def _file(path: Path) -> Path:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Self
 
 import typer
@@ -20,13 +22,19 @@ from hearthwatch.prompt.rendering import PACKAGED
 from hearthwatch.risk import LanguageModelConfig, NemotronAnalyzer, Question, RiskAssessment, private_of
 from hearthwatch.risk.points import DOCUMENTED, Points
 from hearthwatch.risk.rules import assess
-from hearthwatch.settings import URL, Settings
+from hearthwatch.settings import URL, Settings, read_settings
 
 Llm = Annotated[
     str | None, typer.Option(metavar="URL", help="Language model that judges, else LLM_URL; none: the rules alone.")
 ]
 AllowRemoteLlm = Annotated[
     bool, typer.Option("--allow-remote-llm", help="Let it be outside the private network; names go as pseudonyms.")
+]
+PromptFolder = Annotated[
+    Path | None, typer.Option("--prompt", metavar="FOLDER", help="Templates to ask the language model with.")
+]
+PointsFile = Annotated[
+    Path | None, typer.Option("--points", metavar="FILE", help="Points that the rules give instead.")
 ]
 #: Of `--llm`: the rules alone, whatever the environment says.
 NOBODY = "none"
@@ -58,6 +66,36 @@ class Judging:
         if url is not None and not re.fullmatch(URL, url):
             raise typer.BadParameter(f"{url!r} is no address such as http://127.0.0.1:8091", param_hint="--llm")
         return cls(LanguageModelConfig.of(settings, url, allow_remote=allow_remote))
+
+
+def judging_by(llm: str | None, prompt: Path | None, points: Path | None, *, allow_remote: bool) -> Judging:
+    """What the options of a command say.
+
+    Raises:
+        typer.BadParameter: an option that cannot hold, or not beside the others.
+    """
+    judging = Judging.of(read_settings(), llm, allow_remote=allow_remote)
+    if points is not None and judging.config is not None:
+        said = "points are those of the rules alone, and a language model is named: add --llm none"
+        raise typer.BadParameter(said, param_hint="--points")
+    if prompt is not None and judging.config is None:
+        said = "a prompt is for a language model, and none is named: add --llm"
+        raise typer.BadParameter(said, param_hint="--prompt")
+    try:
+        return replace(
+            judging,
+            points=DOCUMENTED if points is None else Points.read(points),
+            templates=PACKAGED if prompt is None else _templates(prompt),
+        )
+    except SettingsError as error:
+        raise typer.BadParameter(str(error), param_hint="--points" if prompt is None else "--prompt") from error
+
+
+def _templates(folder: Path) -> Templates:
+    """Those of a folder, tried once: a mistake in them is no reason to let the rules judge event after event."""
+    templates = Templates(folder)
+    build_prompt(Scene((), None), None, budget_tokens=sys.maxsize, templates=templates)
+    return templates
 
 
 @asynccontextmanager
