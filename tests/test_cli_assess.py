@@ -180,6 +180,14 @@ def test_a_line_that_cannot_be_read_costs_only_itself(report: Path) -> None:
     assert f"failed: {file}, line 1: no JSON" in told_.stderr
 
 
+def test_a_file_whose_name_is_no_text_is_told_as_json_too(report: Path) -> None:
+    file = report / "porch\udcff.jsonl"
+    file.write_bytes(b"{\n")
+    told_ = assess(file, "--json")
+    assert told_.exit_code == 1
+    assert "porch\\udcff.jsonl, line 1" in orjson.loads(told_.stdout)["failed"][0]["source"]
+
+
 def test_hostile_words_do_nothing_to_the_terminal(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     file.write_bytes(to_line(record(hostile_event("[red]a\x1b[2J\nb\u202e"))))

@@ -2,7 +2,7 @@
 
 from hearthwatch.recording.comparison import Change, Comparison, compare
 from hearthwatch.recording.event import RecordedEvent, record
-from hearthwatch.recording.lines import EVENTS, Unreadable, from_line, read_events, to_line
+from hearthwatch.recording.lines import EVENTS, Unreadable, from_line, read_events, spelled, to_line
 
 __all__ = [
     "EVENTS",
@@ -14,5 +14,6 @@ __all__ = [
     "from_line",
     "read_events",
     "record",
+    "spelled",
     "to_line",
 ]

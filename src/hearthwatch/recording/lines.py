@@ -40,6 +40,11 @@ class Unreadable:
     why: str
 
 
+def spelled(text: str) -> str:
+    """The text with the bytes of a file name that are no UTF-8 spelled out: JSON cannot carry them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def to_line(event: RecordedEvent) -> bytes:
     """One line, with its line end.
 
@@ -110,7 +115,7 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+    return spelled(value) if isinstance(value, str) else value
 
 
 def _sentence(error: ValidationError) -> str:

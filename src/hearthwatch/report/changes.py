@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from hearthwatch.recording import Change, Comparison
+from hearthwatch.recording import Change, Comparison, spelled
 from hearthwatch.report.json import risk_to_json
 from hearthwatch.report.terminal import LEVEL_STYLES
 from hearthwatch.report.text import one_line, plain
@@ -77,7 +77,7 @@ def changes_to_json(changes: Sequence[Change], told: Comparison, failed: Sequenc
             "pairs": told.pairs,
             "fallbacks": told.fallbacks,
         },
-        "failed": [{"source": source, "error": sentence} for source, sentence in failed],
+        "failed": [{"source": spelled(source), "error": spelled(sentence)} for source, sentence in failed],
     }
 
 

@@ -21,6 +21,7 @@ from hearthwatch.analysis import Event
 from hearthwatch.pipeline import DetectionInput, EnrichmentResult
 from hearthwatch.pipeline.conflict import Conflict
 from hearthwatch.pipeline.plates import PlateVote
+from hearthwatch.recording import spelled
 from hearthwatch.report.answers import ASKED_FOR, answers_of, box_in_picture
 from hearthwatch.risk import RiskAssessment
 
@@ -40,7 +41,7 @@ def report_to_json(events: Sequence[Event], failed: Sequence[tuple[str, str]]) -
     return {
         "version": VERSION,
         "events": [event_to_json(event) for event in events],
-        "failed": [{"source": _text(source), "error": _text(error)} for source, error in failed],
+        "failed": [{"source": spelled(source), "error": spelled(error)} for source, error in failed],
     }
 
 
@@ -49,7 +50,7 @@ def event_to_json(event: Event) -> Json:
     width, height = event.picture.size
     data = event.enrichment.data
     return {
-        "source": _text(event.source),
+        "source": spelled(event.source),
         "camera": _maybe_text(event.camera),
         "time": event.time.isoformat() if event.time else None,
         "width": width,
@@ -58,7 +59,7 @@ def event_to_json(event: Event) -> Json:
         "enrichment": whole_to_json(data or EnrichmentResult()),
         "risk": risk_to_json(event.risk),
         "status": event.status.value,
-        "errors": [_text(error) for error in event.errors],
+        "errors": [spelled(error) for error in event.errors],
         "weights": dict(event.weights),
         "timings_ms": {name: wire.rounded(value, MS_DECIMALS) for name, value in event.timings_ms.items()},
     }
@@ -76,7 +77,7 @@ def whole_to_json(data: EnrichmentResult) -> Json:
         "weather": data.weather_classification and _finding(data.weather_classification),
         "violence": data.violence_detection and _finding(data.violence_detection),
         "texts": [
-            {"text": _text(line.text), "confidence": wire.share(line.confidence), "bbox": wire.xywh(line.bbox)}
+            {"text": spelled(line.text), "confidence": wire.share(line.confidence), "bbox": wire.xywh(line.bbox)}
             for line in extracted
         ],
         "household": [_finding(match) for match in household],
@@ -87,18 +88,18 @@ def whole_to_json(data: EnrichmentResult) -> Json:
 
 def _conflict(conflict: Conflict) -> Json:
     return {
-        "detection": _text(conflict.detection_id),
+        "detection": spelled(conflict.detection_id),
         "rule": conflict.rule,
-        "said": [_text(str(statement)) for statement in conflict.said],
+        "said": [spelled(str(statement)) for statement in conflict.said],
         "holds": conflict.holds,
-        "reason": _text(conflict.reason),
+        "reason": spelled(conflict.reason),
     }
 
 
 def _detection(event: Event, detection: DetectionInput) -> Json:
     return {
-        "id": _text(detection.id),
-        "class": _text(detection.class_name),
+        "id": spelled(detection.id),
+        "class": spelled(detection.class_name),
         "confidence": wire.share(detection.confidence),
         "bbox": wire.xywh(box_in_picture(event, detection)),
         "enrichment": _enrichment(event, detection),
@@ -109,7 +110,7 @@ def _enrichment(event: Event, detection: DetectionInput) -> Json:
     answers = answers_of(event, detection)
     found = {name: getattr(answers, name) for name in ASKED_FOR}
     told = {name: value and _finding(value) for name, value in found.items() if value or name in answers.nothing}
-    errors = {model: _text(sentence) for model, sentence in answers.errors.items()}
+    errors = {model: spelled(sentence) for model, sentence in answers.errors.items()}
     told |= _over_time(event.enrichment.data or EnrichmentResult(), detection.id)
     return told | {"skipped": answers.skipped, "errors": errors}
 
@@ -127,11 +128,11 @@ def _over_time(data: EnrichmentResult, key: str) -> Json:
 def _vote(voted: PlateVote) -> Json:
     """What the readings of a plate say together; the text is empty where they do not decide it."""
     return {
-        "text": _text(voted.text),
+        "text": spelled(voted.text),
         "confidence": wire.share(voted.confidence),
         "readings": voted.readings,
         "agreeing": voted.agreeing,
-        "reason": _text(voted.reason),
+        "reason": spelled(voted.reason),
     }
 
 
@@ -149,7 +150,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         # The shortest decimals that give back the same float32: `embedding_hash` can be checked against them.
         return [float(str(number)) if math.isfinite(number) else None for number in value]
-    return _text(value) if isinstance(value, str) else value
+    return spelled(value) if isinstance(value, str) else value
 
 
 def risk_to_json(risk: RiskAssessment) -> Json:
@@ -157,21 +158,21 @@ def risk_to_json(risk: RiskAssessment) -> Json:
     return {
         "risk_score": risk.risk_score,
         "risk_level": risk.risk_level,
-        "summary": _text(risk.summary),
-        "reasoning": _text(risk.reasoning),
-        "reasons": [_text(str(reason)) for reason in risk.reasons],
-        "source": _text(risk.source),
-        "version": _text(risk.version),
+        "summary": spelled(risk.summary),
+        "reasoning": spelled(risk.reasoning),
+        "reasons": [spelled(str(reason)) for reason in risk.reasons],
+        "source": spelled(risk.source),
+        "version": spelled(risk.version),
         "bounds": [
-            {"name": bound.name, "before": bound.before, "after": bound.after, "reason": _text(bound.why)}
+            {"name": bound.name, "before": bound.before, "after": bound.after, "reason": spelled(bound.why)}
             for bound in risk.bounds
         ],
         "entities": [
-            {"type": _text(one.kind), "description": _text(one.description), "threat_level": one.threat_level}
+            {"type": spelled(one.kind), "description": spelled(one.description), "threat_level": one.threat_level}
             for one in risk.entities
         ],
         "flags": [
-            {"type": _text(flag.kind), "description": _text(flag.description), "severity": flag.severity}
+            {"type": spelled(flag.kind), "description": spelled(flag.description), "severity": flag.severity}
             for flag in risk.flags
         ],
         "recommended_action": risk.recommended_action,
@@ -181,10 +182,5 @@ def risk_to_json(risk: RiskAssessment) -> Json:
     }
 
 
-def _text(text: str) -> str:
-    """The text with the bytes of a file name that are no UTF-8 spelled out: JSON cannot carry them."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _maybe_text(text: str | None) -> str | None:
-    return None if text is None else _text(text)
+    return None if text is None else spelled(text)
