@@ -138,6 +138,19 @@ def line_with(**changes: Any) -> bytes:
         (line_with(detections=[{"id": "a"}]), "event.detections.0.class_name"),
         (line_with(status="splendid"), "event.status"),
         (line_with(enrichment=[]), "event.enrichment"),
+        (
+            line_with(
+                risk={
+                    "risk_score": 250,
+                    "summary": "",
+                    "reasoning": "",
+                    "reasons": [],
+                    "source": "rules",
+                    "version": "rules-3",
+                }
+            ),
+            "0 to 100; it is 250",
+        ),
     ],
 )
 def test_a_line_that_holds_no_event_says_what_is_wrong(line: bytes, words: str) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hearthwatch.errors import InputError
 from hearthwatch.recording.event import RecordedEvent
+from hearthwatch.risk.bounds import SCALE
 
 #: The file of a run, in the folder of its report.
 EVENTS = "events.jsonl"
@@ -72,9 +73,12 @@ def from_line(line: bytes) -> RecordedEvent:
     if content["version"] != VERSION:
         raise InputError(f"an event of version {repr(content['version'])[:_SHOWN]}; known is version {VERSION}")
     try:
-        return _Line.model_validate(content).event
+        event = _Line.model_validate(content).event
     except ValidationError as error:
         raise InputError(_sentence(error)) from error
+    if not 0 <= event.risk.risk_score <= SCALE:
+        raise InputError(f"event.risk.risk_score: allowed is 0 to {SCALE}; it is {event.risk.risk_score}")
+    return event
 
 
 def read_events(path: Path) -> Iterator[RecordedEvent | Unreadable]:
