@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -14,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthwatch.errors import ImageError, ImageTooLarge, ImageTruncated, NotAnImage
+from hearthwatch.vision.clip import is_video
 from hearthwatch.vision.header import Limits
-from hearthwatch.vision.video import is_video, sample_frames
+from hearthwatch.vision.video import sample_frames
 from pictures import SAMPLES
 
 WIDTH, HEIGHT, FRAMES, RATE = 64, 48, 20, 10
@@ -230,7 +232,7 @@ def test_at_least_one_frame_must_be_asked_for(clips: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("kind", CODECS)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=10)
 @given(draw=st.data())
 def test_damage_gives_frames_of_one_size_or_an_image_error(
     clips: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, kind: str, draw: st.DataObject
@@ -293,3 +295,52 @@ def test_the_frames_of_a_real_clip_are_those_of_a_plain_reader(assets: Path) -> 
             expected.append(pixels[..., ::-1])
     for frame, pixels in zip(taken, expected, strict=True):
         assert np.array_equal(frame.image.pixels, pixels)
+
+
+#: Stands in for a decoder that a damaged clip makes crash, after its first frame or before.
+CRASHES = """
+import json, os, signal, sys
+sys.stdin.readline()
+sys.stdout.write(json.dumps({"time_s": 0.0, "shape": [2, 2, 3]}) + "\\n" + "x" * int(sys.argv[1]))
+sys.stdout.flush()
+os.kill(os.getpid(), signal.SIGSEGV)
+"""
+
+
+@pytest.mark.parametrize(("written", "whole"), [(0, 0), (7, 0), (12, 1)])
+def test_a_decoder_that_crashes_costs_the_frames_it_did_not_finish(
+    clips: dict[str, Path], written: int, whole: int
+) -> None:
+    frames = sample_frames(clips["mp4"], 3, command=(sys.executable, "-c", CRASHES, str(written)))
+    for _ in range(whole):
+        next(frames)
+    with pytest.raises(NotAnImage, match=r"clip\.mp4 cannot be decoded: the decoder crashed \(Segmentation fault\)"):
+        next(frames)
+
+
+def test_a_decoder_that_fails_says_why(clips: dict[str, Path]) -> None:
+    with pytest.raises(ImageError, match=r"clip\.mp4 cannot be decoded: no room left"):
+        next(sample_frames(clips["mp4"], 1, command=(sys.executable, "-c", "raise SystemExit('no room left')")))
+
+
+def test_no_decoder_outlives_whoever_started_it(clips: dict[str, Path]) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from hearthwatch.vision.video import sample_frames\n"
+        "frames = sample_frames(Path(sys.argv[1]), 5); next(frames)\n"
+        "print(Path(f'/proc/self/task/{os.getpid()}/children').read_text(), flush=True)\n"
+        "os._exit(0)"
+    )
+    command = [sys.executable, "-c", program, str(clips["mp4"])]
+    decoder = int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+    until = time.monotonic() + 30
+    while time.monotonic() < until and is_running(decoder):
+        time.sleep(0.05)
+    assert not is_running(decoder)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

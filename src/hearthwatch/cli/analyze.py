@@ -29,10 +29,11 @@ from hearthwatch.report.json import report_to_json
 from hearthwatch.report.terminal import print_event
 from hearthwatch.report.write import write_reports
 from hearthwatch.settings import read_settings
+from hearthwatch.vision.clip import is_video
 from hearthwatch.vision.decode import read_picture
 from hearthwatch.vision.exif import taken_at
 from hearthwatch.vision.picture import Picture
-from hearthwatch.vision.video import is_video, sample_frames
+from hearthwatch.vision.video import sample_frames
 
 EXIT_SOME_FAILED, EXIT_USAGE, EXIT_NO_WEIGHTS, EXIT_INTERRUPTED = 1, 2, 3, 130
 #: Evenly spread over a clip: enough to see who came and what happened in the usual 10 to 30 s of a camera's event.

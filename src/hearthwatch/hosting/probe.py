@@ -28,12 +28,12 @@ from hearthwatch.adapter.precision import processor
 from hearthwatch.adapter.spec import Scope
 from hearthwatch.artifacts.graph import read_graph
 from hearthwatch.artifacts.lookup import FoundWeights
+from hearthwatch.child import crash_of, end, last_words, tell
 from hearthwatch.errors import LoadFailed, OutOfMemory
 from hearthwatch.hosting.costs import Costs
 from hearthwatch.hosting.probe_job import LARGEST_BATCH, ProbeJob, Report
 from hearthwatch.hosting.spec import MIB, Cost
 from hearthwatch.runtimes.base import Engine, EngineName
-from hearthwatch.runtimes.child import crash_of, end, last_words, tell
 from hearthwatch.runtimes.select import ALL_ENGINES, resolve_device
 from hearthwatch.settings import child_environment
 

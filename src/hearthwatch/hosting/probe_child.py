@@ -20,11 +20,11 @@ import numpy as np
 from hearthwatch.adapter.loaded import LoadedModel
 from hearthwatch.adapter.loading import load
 from hearthwatch.adapter.spec import Scope
+from hearthwatch.child import end_with_parent
 from hearthwatch.errors import HearthwatchError, InferenceFailed, LoadFailed, OutOfMemory
 from hearthwatch.hosting.memory import Memory, memory_for
 from hearthwatch.hosting.probe_job import LARGEST_BATCH, ProbeJob, Report
 from hearthwatch.runtimes.base import Array, Runtime, RuntimeInfo, Tensors
-from hearthwatch.runtimes.child import end_with_parent
 from hearthwatch.runtimes.memory import is_out_of_memory, release_memory
 from hearthwatch.runtimes.select import resolve_device
 

@@ -21,10 +21,10 @@ from typing import Any
 
 import orjson
 
+from hearthwatch.child import crash_of, end, end_with_parent, last_words, tell
 from hearthwatch.errors import LoadFailed
 from hearthwatch.runtimes.base import LoadRequest
 from hearthwatch.runtimes.build_turn import BUILD_TIMEOUT_S
-from hearthwatch.runtimes.child import crash_of, end, end_with_parent, last_words, tell
 from hearthwatch.runtimes.engine_cache import POLL_S
 from hearthwatch.runtimes.tensorrt import TensorRTEngine
 
