@@ -82,8 +82,8 @@ def work(times: int) -> Work:
 
 def prompt_of(event: BusyEvent, budget: int = BUDGET) -> Prompt:
     """Facts, and the prompt of them, as `analyze` makes it where nobody counts tokens."""
-    scene = collect_facts(event.detections, event.known, event.when)
-    return build_prompt(scene, event.known, budget_tokens=budget, camera=CAMERA)
+    scene = collect_facts(event.detections, event.known, event.when, CAMERA)
+    return build_prompt(scene, event.known, budget_tokens=budget)
 
 
 def lengths(event: BusyEvent) -> dict[str, int]:
@@ -145,7 +145,7 @@ def sections(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _recorded(event: BusyEvent) -> RecordedEvent:
-    scene = collect_facts(event.detections, event.known, event.when)
+    scene = collect_facts(event.detections, event.known, event.when, CAMERA)
     return RecordedEvent(
         "porch.jpg", CAMERA, event.when, 1920, 1080, list(event.detections), event.known, EnrichmentStatus.FULL,
         assess(scene), {},

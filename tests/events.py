@@ -126,7 +126,7 @@ def make_event(
 ) -> Event:
     """An event whose facts and risk follow from what is given."""
     found = EnrichmentResult() if data is None else data
-    scene = collect_facts(detections, found, when)
+    scene = collect_facts(detections, found, when, camera)
     return Event(
         source=source,
         camera=camera,

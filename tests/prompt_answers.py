@@ -120,7 +120,7 @@ def judged(name: str) -> RiskAssessment:
     async def story() -> RiskAssessment:
         config = LanguageModelConfig("http://127.0.0.1:8091")
         async with NemotronAnalyzer(config, transport=httpx.MockTransport(model)) as analyzer:
-            scene = collect_facts(made.detections, made.known, made.when)
+            scene = collect_facts(made.detections, made.known, made.when, made.camera)
             return await analyzer.analyze(
                 scene, lambda _shown, _count: made.prompt(), private_of(made.detections, made.known)
             )

@@ -61,8 +61,8 @@ class Made:
     camera: str | None = "Front door"
 
     def prompt(self, budget_tokens: int = 100_000) -> Prompt:
-        scene = collect_facts(self.detections, self.known, self.when)
-        return build_prompt(scene, self.known, budget_tokens=budget_tokens, camera=self.camera)
+        scene = collect_facts(self.detections, self.known, self.when, self.camera)
+        return build_prompt(scene, self.known, budget_tokens=budget_tokens)
 
 
 def _delivery() -> Made:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks import prompt
-from benchmarks.busy_event import KINDS, busy_event
+from benchmarks.busy_event import CAMERA, KINDS, busy_event
 from benchmarks.llama_server import VARIABLE
 
 from hearthwatch.prompt import collect_facts
@@ -15,7 +15,7 @@ from hearthwatch.prompt import collect_facts
 def test_the_event_has_facts_about_every_detection() -> None:
     event = busy_event(prompt.DETECTIONS)
     assert len(event.detections) == 50
-    scene = collect_facts(event.detections, event.known, event.when)
+    scene = collect_facts(event.detections, event.known, event.when, CAMERA)
     assert {fact.subject for fact in scene.facts} >= {one.id for one in event.detections}
     assert len(scene.facts) > 6 * 50
     assert set(KINDS) == {one.class_name for one in event.detections}

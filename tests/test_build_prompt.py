@@ -243,8 +243,8 @@ def test_a_budget_that_not_even_the_task_fits_into_is_refused_with_both_numbers(
 @pytest.mark.parametrize("sign", [*SIGNS.values(), *HOSTILE], ids=[*SIGNS, *map(repr, HOSTILE)])
 def test_no_word_of_others_adds_a_line_a_heading_or_a_turn(sign: str) -> None:
     told, harmless = (hostile_event(text) for text in (sign, "x" * len(sign)))
-    hostile = build_prompt(told.scene, told.enrichment.data, budget_tokens=PLENTY, camera=sign)
-    plain = build_prompt(harmless.scene, harmless.enrichment.data, budget_tokens=PLENTY, camera="x")
+    hostile = build_prompt(replace(told.scene, camera=sign), told.enrichment.data, budget_tokens=PLENTY)
+    plain = build_prompt(replace(harmless.scene, camera="x"), harmless.enrichment.data, budget_tokens=PLENTY)
     assert hostile.system == plain.system
     assert [line[:3] for line in hostile.user.split("\n") if not line.startswith("- ")] == [
         line[:3] for line in plain.user.split("\n") if not line.startswith("- ")

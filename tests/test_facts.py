@@ -248,6 +248,14 @@ def test_no_enrichment_leaves_what_the_detector_saw() -> None:
     assert collect_facts([], None, None).facts == ()
 
 
+def test_an_event_is_of_its_camera_else_of_that_of_its_detections() -> None:
+    seen = [detection("p"), detection("q", camera="drive"), detection("r", camera="porch")]
+    assert collect_facts([], None, None, "garden").camera == "garden"
+    assert collect_facts(seen, None, None, "garden").camera == "garden"
+    assert collect_facts(seen, None, None).camera == "drive"
+    assert collect_facts(seen[:1], None, None).camera is None
+
+
 DETECTIONS = st.builds(
     lambda kind, known, zones, dwell: (kind, known, zones, dwell),
     st.sampled_from(["person", "car", "dog", "knife", "bench"]),

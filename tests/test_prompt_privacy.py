@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -36,6 +37,21 @@ def test_neither_names_nor_plates_are_in_a_prompt_of_hidden_facts(name: str) -> 
         assert word.lower().strip("\"'") not in text.replace("quoted", "").replace("quotes", ""), word
     assert "name-1" in text
     assert "plate-1" in text
+
+
+def test_a_camera_that_is_called_after_somebody_is_hidden_as_well() -> None:
+    detections = [detection("p", known="Grace Hopper")]
+    scene = collect_facts(detections, None, NOON, "grace hopper's door, beside NAME-1")
+    veil = Veil(private_of(detections, None), scene)
+    told = build_prompt(veil.hide_scene(scene), None, budget_tokens=ROOM)
+    assert "name-2's door, beside name-1" in told.user.lower()
+    assert "hopper" not in told.user.lower()
+    assert veil.hide_scene(replace(scene, camera=None)).camera is None
+
+
+def test_an_event_without_detections_tells_its_camera() -> None:
+    told = build_prompt(collect_facts([], None, NOON, "Front door"), None, budget_tokens=ROOM)
+    assert "Front door" in told.user
 
 
 def test_the_same_prompt_of_this_house_names_them() -> None:

@@ -125,7 +125,7 @@ class Analyzer:
                 for one in detections
             ]
         tracked = await self._pipeline.enrich_batch_with_tracking(detections, {None: picture}, camera)
-        scene = collect_facts(detections, tracked.data, when)
+        scene = collect_facts(detections, tracked.data, when, camera)
         risk = await self._judge(scene, detections, tracked.data)
         timings |= {} if risk.latency_ms is None else {"language_model": risk.latency_ms}
         timings |= tracked.timings_ms | {"total": (time.perf_counter() - started) * 1000}

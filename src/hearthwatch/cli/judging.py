@@ -158,7 +158,6 @@ def _by_language_model(analyzer: NemotronAnalyzer, config: LanguageModelConfig, 
                 shown,
                 enrichment,
                 budget_tokens=config.prompt_tokens,
-                camera=_camera(detections),
                 templates=templates,
             )
             return _fitting(build, count)
@@ -174,8 +173,3 @@ def _fitting(build: Callable[..., Prompt], count: CountTokens) -> Prompt:
         if not (prompt := build()).dropped:
             return prompt
     return build(count_tokens=count)
-
-
-def _camera(detections: Sequence[DetectionInput]) -> str | None:
-    """The camera of an event, where its detections name one."""
-    return next((detection.camera for detection in detections if detection.camera), None)

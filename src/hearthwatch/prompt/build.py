@@ -51,7 +51,6 @@ def build_prompt(
     *,
     budget_tokens: int,
     count_tokens: CountTokens = bytes_at_most,
-    camera: str | None = None,
     templates: Templates = PACKAGED,
 ) -> Prompt:
     """Ask about one event.
@@ -65,7 +64,6 @@ def build_prompt(
         count_tokens: a text to its number of tokens; by default a bound that is never too low and mostly four times
             too high. It is asked once about the system part and, where not all fits, a few times, at most
             twice log2(facts).
-        camera: its name, where somebody said it.
         templates: other ones, to try them.
 
     Raises:
@@ -76,7 +74,7 @@ def build_prompt(
     whole = replace(scene, facts=tuple(facts))
     names = names_of(whole)
     lines = [line_of(fact, names) for fact in facts]
-    ask = _asking(whole, lines, camera, templates)
+    ask = _asking(whole, lines, templates)
     system = templates.render(SYSTEM)
     beside = count_tokens(system)
     counts = _Counts(lambda kept: beside + count_tokens(ask(kept)))
@@ -130,11 +128,11 @@ def _most_that_fit(counts: _Counts, lengths: Sequence[int], budget: int) -> int 
     return fits
 
 
-def _asking(scene: Scene, lines: Sequence[Inert], camera: str | None, templates: Templates) -> Callable[[int], str]:
+def _asking(scene: Scene, lines: Sequence[Inert], templates: Templates) -> Callable[[int], str]:
     """The user's part by the number of facts that it tells."""
     header = {
         "time": None if scene.when is None else f"{scene.when:%Y-%m-%d %H:%M}",
-        "camera": None if camera is None else quoted(camera),
+        "camera": None if scene.camera is None else quoted(scene.camera),
         "counted": counted(scene),
     }
 

@@ -46,10 +46,17 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All facts of one event, the most important first, and when it was."""
+    """All facts of one event.
+
+    Attributes:
+        facts: the most important first.
+        when: local time; None where nobody knows.
+        camera: its name; None where nobody said it.
+    """
 
     facts: tuple[Fact, ...]
     when: datetime | None
+    camera: str | None = None
 
     def of(self, subject: str) -> list[Fact]:
         """The facts of one detection."""

@@ -32,7 +32,10 @@ NO_RISK = "an estimate, which must not raise the risk"
 
 
 def collect_facts(
-    detections: Sequence[DetectionInput], enrichment: EnrichmentResult | None, when: datetime | None
+    detections: Sequence[DetectionInput],
+    enrichment: EnrichmentResult | None,
+    when: datetime | None,
+    camera: str | None = None,
 ) -> Scene:
     """The facts of one event.
 
@@ -40,6 +43,7 @@ def collect_facts(
         detections: boxes in picture pixels.
         enrichment: what is known about them; None where nothing was attempted.
         when: local time of the event; None where nobody knows.
+        camera: the event's; None: that of the first detection that names one.
     """
     known = enrichment or EnrichmentResult()
     weapons = weapons_of(detections, known.pose_results, known.threat_results, known.repeated_threats)
@@ -47,7 +51,8 @@ def collect_facts(
     for detection in detections:
         facts.extend(_of_detection(detection, known))
     facts += [*identity_facts(known), *picture_facts(known)]
-    return Scene(tuple(sorted(facts, key=lambda fact: fact.importance)), when)
+    named = camera or next((detection.camera for detection in detections if detection.camera), None)
+    return Scene(tuple(sorted(facts, key=lambda fact: fact.importance)), when, named)
 
 
 def kind_of(class_name: str) -> str:

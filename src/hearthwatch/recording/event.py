@@ -46,7 +46,7 @@ class RecordedEvent:
 
     def scene(self) -> Scene:
         """Its facts, collected anew: what was found stays, how it is told may have changed."""
-        return collect_facts(self.detections, self.enrichment, self.time)
+        return collect_facts(self.detections, self.enrichment, self.time, self.camera)
 
 
 def record(event: Event) -> RecordedEvent:

@@ -53,7 +53,7 @@ class Veil:
     """
 
     def __init__(self, private: Private, scene: Scene) -> None:
-        there = " ".join(f"{fact.value} {fact.text} {fact.subject}" for fact in scene.facts).upper()
+        there = f"{scene.camera} {' '.join(f'{fact.value} {fact.text} {fact.subject}' for fact in scene.facts)}".upper()
         plates = sorted({_letters(plate) for plate in private.plates} - {""})
         self._words = {
             **dict(zip(_free("NAME", there), sorted(private.names), strict=False)),
@@ -81,6 +81,7 @@ class Veil:
         """The scene with pseudonyms, for whoever writes a prompt from it and may cut long words."""
         return replace(
             scene,
+            camera=None if scene.camera is None else self.hide(scene.camera),
             facts=tuple(
                 replace(
                     fact,
