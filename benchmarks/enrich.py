@@ -30,6 +30,7 @@ from benchmarks.work import Job, Work
 from hearthwatch.adapter.conversion import convert
 from hearthwatch.adapter.loaded import LoadedModel
 from hearthwatch.adapter.loading import find, load
+from hearthwatch.artifacts.tokens import read_vocabulary
 from hearthwatch.enrichment.pace import by_value
 from hearthwatch.errors import HearthwatchError
 from hearthwatch.models import get_model
@@ -40,6 +41,8 @@ from hearthwatch.vision.decode import decode
 
 GROUP, SERVICE = "enrich", "enrichment"
 CLOTHING = "fashion_clip"
+#: Folder of CLIP's own vocabulary, where it is beside the weights.
+VOCABULARY = "clip-tokenizer"
 #: The service with little memory: its models are small enough that some fit.
 SMALL = "light"
 #: One decode and the bare networks one after the other take at least 1 / 1.10 of one call.
@@ -111,7 +114,11 @@ def with_clothing(models_dir: Path, folder: Path, tell: Callable[[str], None]) -
     if f"{GROUP}: {CLOTHING}" not in _missing(models_dir, folder) or importlib.util.find_spec("torch") is None:
         return models_dir
     tell("preparing: a FashionCLIP with seeded weights")
-    made = Job("clothing weights", "clothing weights", {"folder": str(folder / "fashion-clip")})
+    made = Job(
+        "clothing weights",
+        "clothing weights",
+        {"folder": str(folder / "fashion-clip"), "vocabulary": str(models_dir / VOCABULARY)},
+    )
     try:
         run_job(made, rounds=0)
     except MeasurementFailed:  # the model stays missing, with its reason
@@ -121,10 +128,16 @@ def with_clothing(models_dir: Path, folder: Path, tell: Callable[[str], None]) -
     return copy
 
 
-def clothing_work(folder: str) -> Work:
-    """Both towers of FashionCLIP's size as ONNX files, with seeded weights: what they weigh is not what they know."""
+def clothing_work(folder: str, vocabulary: str) -> Work:
+    """Both towers of FashionCLIP's size as ONNX files, with seeded weights: what they weigh is not what they know.
+
+    Args:
+        folder: for both.
+        vocabulary: where CLIP's own may be; with that of single bytes every prompt is as long as a text may be.
+    """
     place = Path(folder)
-    source = write_checkpoint(place / "checkpoint", VIT_B_32, files=byte_vocabulary(VIT_B_32.tokens))
+    files = read_vocabulary(Path(vocabulary)) or byte_vocabulary(VIT_B_32.tokens)
+    source = write_checkpoint(place / "checkpoint", VIT_B_32, files=files)
     for name in (CLOTHING, f"{CLOTHING}_text"):
         convert(source, place / f"{name}.onnx", get_model(name))
     shutil.rmtree(source)

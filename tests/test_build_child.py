@@ -27,6 +27,8 @@ def test_a_job_arrives_as_it_was_sent(tmp_path: Path) -> None:
     # Where the engine is kept is the parent's; the child is told the folder.
     assert replace(arrived, request=replace(arrived.request, cache_dir=job.request.cache_dir)) == job
     assert BuildJob.from_json(replace(job, timing_folder=None).to_json()).timing_folder is None
+    reads = replace(job, request=replace(job.request, tokens=(16, 77)))
+    assert BuildJob.from_json(reads.to_json()).request.tokens == (16, 77)
 
 
 @pytest.mark.parametrize("way", ["well", "talk"])

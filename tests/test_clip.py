@@ -40,7 +40,7 @@ from hearthwatch.models.clip import (
     anomaly_score,
     class_scores,
 )
-from hearthwatch.models.clip_text import CLIPTextModel
+from hearthwatch.models.clip_text import CLIPTextAdapter, CLIPTextModel
 from hearthwatch.vision import average_embedding, cosine_similarity
 from hearthwatch.vision.boxes import Box
 from hearthwatch.vision.crops import LARGEST_SQUARE_PX, pad_to_square
@@ -292,7 +292,43 @@ class TestTextGraphs:
         free = self.graph(
             tmp_path / "b.onnx", value("input_ids", ("n", "l"), "int64"), value("attention_mask", ("n", "l"), "int64")
         )
-        assert describe_text(free, default).tokens == TokenSpec("input_ids", 77, mask="attention_mask")
+        expected = TokenSpec("input_ids", 77, mask="attention_mask", any_length=True)
+        assert describe_text(free, default).tokens == expected
+
+    def test_a_card_says_how_long_a_text_may_be_where_the_graph_does_not(self, tmp_path: Path) -> None:
+        default, card = TokenSpec("input_ids", 77), '{"context_length": 32}'
+        for name, side, any_length in (("a", "l", True), ("b", 32, False)):
+            path = self.graph(tmp_path / f"{name}.onnx", value("input_ids", ("n", side), "int64"))
+            path.with_suffix(".json").write_text(card)
+            assert describe_text(path, default).tokens == TokenSpec("input_ids", 32, any_length=any_length)
+        path.with_suffix(".json").write_text('{"context_length": 5000}')
+        with pytest.raises(WeightsInvalid, match=r"context_length.*5000"):
+            describe_text(path, default)
+
+    @pytest.mark.parametrize(
+        ("shape", "lengths"), [(("n", "l"), {"ab": 16, "a" * 20: 32, "a" * 200: 77}), (("n", 40), {"ab": 40})]
+    )
+    def test_rows_are_no_longer_than_the_longest_text_needs(
+        self, tmp_path: Path, shape: tuple[str | int, ...], lengths: dict[str, int]
+    ) -> None:
+        inputs = [value(name, shape, "int64") for name in ("input_ids", "attention_mask")]
+        adapter = CLIPTextAdapter(describe_text(self.graph(tmp_path / "a.onnx", *inputs), TokenSpec("input_ids", 77)))
+        given: list[dict[str, Any]] = []
+
+        def run(inputs: Any) -> dict[str, Any]:
+            given.append(inputs)
+            return {"text_embeds": np.ones((len(inputs["input_ids"]), 9), np.float32)}
+
+        for text, length in lengths.items():
+            texts = [*["x"] * 8, text]
+            given.clear()
+            results = adapter.read(texts, run)
+            assert [result.truncated for result in results] == [len(one) > 75 for one in texts]
+            assert [rows["input_ids"].shape for rows in given] == [(8, length), (1, length)]
+            assert all(rows["attention_mask"].shape == rows["input_ids"].shape for rows in given)
+            assert given[0]["input_ids"].flags.c_contiguous
+            assert (given[1]["input_ids"] == adapter.tokenizer.encode([text]).ids[:, :length]).all()
+        assert adapter.read([], run) == []
 
     def test_what_reads_no_texts_is_refused(self, tmp_path: Path) -> None:
         for wrong in (

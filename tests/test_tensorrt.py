@@ -80,6 +80,20 @@ class TestTensorRT:
         assert given["trt_profile_opt_shapes"] == "x:1x3x4x4,ids:1x7"
         assert given["trt_profile_max_shapes"] == "x:16x3x4x4,ids:16x7"
 
+    def test_texts_of_any_length_have_a_profile_from_the_shortest_row_to_the_longest(
+        self, ort: FakeONNXRuntime, tmp_path: Path
+    ) -> None:
+        ort.shape = (None, None)
+        request = graph_request(tmp_path, inputs=("ids",), shapes=((None, None),), tokens=(16, 77), max_batch=4)
+        cache = tensorrt(ort).cache(request)
+        tensorrt(ort).build_here(request, cache.stage(cache.place_to_build()[0]), "engine", cache.timing_folder)
+        given = ort.sessions[0][TENSORRT]
+        profiles = [given[f"trt_profile_{word}_shapes"] for word in ("min", "opt", "max")]
+        assert profiles == ["ids:1x16", "ids:1x16", "ids:4x77"]
+        assert cache.key.shapes == "ids:1x16 to ids:4x77"
+        with pytest.raises(LoadFailed, match=r"ids is \? x \?; only a batch may vary"):
+            batches(replace(request, tokens=None))
+
     def test_a_static_batch_has_no_profile_and_is_put_together(self, ort: FakeONNXRuntime, tmp_path: Path) -> None:
         ort.shape = (2, 3, 4, 4)
         engine, request = tensorrt(ort), graph_request(tmp_path, shapes=((2, 3, 4, 4),))

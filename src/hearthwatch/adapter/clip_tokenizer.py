@@ -36,6 +36,11 @@ class Tokens:
     mask: Ids
     truncated: tuple[bool, ...]
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text, start and end included; 0 without a text."""
+        return int(self.mask.sum(axis=1).max(initial=0))
+
 
 class ClipTokenizer:
     """Encodes texts.

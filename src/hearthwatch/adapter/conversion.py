@@ -43,7 +43,7 @@ from hearthwatch.vision.image import Image
 from hearthwatch.vision.inputs import InputSpec
 
 #: Part of the cache's key: raise it when the export or the card changes.
-CONVERTER_VERSION = 4
+CONVERTER_VERSION = 5
 #: Files beside a single checkpoint that change what it becomes.
 _BESIDE = (CONFIG, CLASSES, PREPROCESSOR_FILE, VOCABULARY_FILE, MERGES_FILE)
 _log = logging.getLogger(__name__)

@@ -88,6 +88,7 @@ def _load(adapter_class: type[Adapter[Any]], options: LoadOptions) -> LoadedMode
         bytes=description.graph.bytes,
         inputs=tuple(tensor.name for tensor in description.graph.inputs),
         shapes=tuple(tensor.shape for tensor in description.graph.inputs),
+        tokens=description.tokens.row_lengths if isinstance(description, TextDescription) else None,
         outputs=tuple(tensor.name for tensor in description.graph.outputs),
         # Where the checkpoint is at hand, PyTorch can run it when no other engine will.
         module=functools.partial(module_of, found.path, spec.tower) if is_checkpoint else None,

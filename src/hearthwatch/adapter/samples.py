@@ -69,7 +69,9 @@ def try_out(adapter: Adapter[R], run: Run, pictures: Sequence[Image] = ()) -> li
 def answer_some(adapter: Adapter[R], run: Run, batch: int) -> list[R]:
     """As many questions at once as are asked for, and nothing of what they are about: for warming up and measuring."""
     if isinstance(adapter, TextAdapter):
-        return adapter.read(VERIFICATION_TEXTS[:1] * batch, run)
+        # Most texts are short, and an engine may prepare for each length; the longest take the most memory.
+        adapter.read(VERIFICATION_TEXTS[:1], run)
+        return adapter.read([max(VERIFICATION_TEXTS, key=len)] * batch, run)
     if isinstance(adapter, FramesAdapter):  # clip by clip, whatever the batch is
         return adapter.watch(verification_clips(adapter)[:1], verification_sentences(adapter), run)
     return look(adapter, verification_pictures()[:1] * batch, run)

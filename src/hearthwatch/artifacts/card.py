@@ -24,6 +24,8 @@ MAX_CLASS_INDEX = 99_999
 MAX_INDICES = 100_000
 #: Far above the input of any network here; a larger side is a typing error that would eat the memory.
 MAX_SIDE_PX = 8192
+#: Most tokens of a text that a tower may read.
+MAX_CONTEXT = 4096
 #: Characters of a wrong value that a message shows.
 MAX_SHOWN = 100
 
@@ -97,6 +99,7 @@ class Card(BaseModel):
     network: str | None = Field(default=None, max_length=MAX_SHOWN)
     logit_scale: float | None = Field(default=None, gt=0, le=1000, allow_inf_nan=False)
     metric: bool | None = None
+    context_length: int | None = Field(default=None, ge=2, le=MAX_CONTEXT)
 
     @property
     def unknown(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from hearthwatch.artifacts.card import Card, read_card
+from hearthwatch.artifacts.card import MAX_CONTEXT, Card, read_card
 from hearthwatch.artifacts.description import CARD_KEY, WeightsOrigin, embedded_card
 from hearthwatch.artifacts.graph import Graph, TensorInfo, read_graph
 from hearthwatch.errors import WeightsInvalid
@@ -24,8 +24,9 @@ VOCABULARY_KEY, MERGES_KEY = "hearthwatch.vocab", "hearthwatch.merges"
 #: CLIP's have 1.0 and 0.5 MB; a larger file is no vocabulary.
 MAX_FILE_BYTES = 16 << 20
 MAX_TOKENS = 1_000_000
-#: Longest context of a text tower that is taken from a graph.
-MAX_CONTEXT = 4096
+#: Where rows may be shorter than the longest text, they have a multiple of so many tokens: engines that prepare for
+#: each length meet five of them, and the documented prompts all fit the first.
+ROW_STEP = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,26 @@ class TokenSpec:
 
     Attributes:
         name: the graph's input of token numbers.
-        length: tokens of one text, its start and end included; longer texts are cut, shorter ones padded.
+        length: tokens of one text at most, its start and end included; longer texts are cut.
         dtype: of the input.
         mask: the graph's input that tells tokens from padding; None where it has none.
+        any_length: the graph takes shorter rows as well; else shorter texts are padded to `length`.
     """
 
     name: str
     length: int
     dtype: str = "int64"
     mask: str | None = None
+    any_length: bool = False
+
+    @property
+    def row_lengths(self) -> tuple[int, int] | None:
+        """Fewest and most tokens of a row; None where every row has `length`."""
+        return (self.row_length(1), self.length) if self.any_length else None
+
+    def row_length(self, longest: int) -> int:
+        """Tokens of each row for texts of which the longest has so many."""
+        return min(self.length, -(-longest // ROW_STEP) * ROW_STEP) if self.any_length else self.length
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,7 @@ def describe_text(path: Path, default: TokenSpec, *, weights: WeightsOrigin = "c
     return TextDescription(
         graph=graph,
         card=card,
-        input=_tokens(path, default, graph),
+        input=_tokens(path, default, graph, card),
         vocabulary=_vocabulary_of(path, graph.metadata),
         weights=card.weights or weights,
         conflicts=tuple(f"card: {key!r} is no field of a card and has no effect" for key in card.unknown),
@@ -168,7 +180,7 @@ def _read(file: Path) -> str:
         raise WeightsInvalid(f"{file} cannot be read: {error}") from error
 
 
-def _tokens(path: Path, default: TokenSpec, graph: Graph) -> TokenSpec:
+def _tokens(path: Path, default: TokenSpec, graph: Graph, card: Card) -> TokenSpec:
     """The graph's input of tokens: by its documented name, or the only one."""
     by_name = {tensor.name: tensor for tensor in graph.inputs}
     mask = "attention_mask" if "attention_mask" in by_name else None
@@ -177,10 +189,11 @@ def _tokens(path: Path, default: TokenSpec, graph: Graph) -> TokenSpec:
     if tensor is None or len(by_name) > 1 + (mask is not None) or not _is_of_tokens(tensor):
         shown = ", ".join(f"{t.name} {t.dtype} of {len(t.shape)} axes" for t in graph.inputs) or "none"
         raise WeightsInvalid(f"{path.name} reads no texts: (N, tokens) integers are expected; its inputs: {shown}")
-    length = tensor.shape[1] or default.length
+    fixed = tensor.shape[1]
+    length = fixed or card.context_length or default.length
     if not 2 <= length <= MAX_CONTEXT:
         raise WeightsInvalid(f"{path.name} reads texts of {length} tokens; allowed are 2 to {MAX_CONTEXT}")
-    return replace(default, name=tensor.name, length=length, dtype=tensor.dtype, mask=mask)
+    return replace(default, name=tensor.name, length=length, dtype=tensor.dtype, mask=mask, any_length=fixed is None)
 
 
 def _is_of_tokens(tensor: TensorInfo) -> bool:

@@ -109,17 +109,20 @@ class CLIPTextAdapter(TextAdapter[TextEmbedding]):
 
     def read(self, texts: Sequence[str], run: Run) -> list[TextEmbedding]:
         """N texts to N results."""
+        tokens = self.tokenizer.encode(texts)
+        # Nothing looks at what comes behind a text's end, and reading it would take most of the time.
+        width = self.tokens.row_length(tokens.longest)
         results: list[TextEmbedding] = []
         for start in range(0, len(texts), TEXTS_PER_RUN):
-            part = texts[start : start + TEXTS_PER_RUN]
-            tokens = self.tokenizer.encode(part)
-            inputs = {self.tokens.name: tokens.ids.astype(self.tokens.dtype, copy=False)}
+            part = slice(start, start + TEXTS_PER_RUN)
+            inputs = {self.tokens.name: tokens.ids[part, :width].astype(self.tokens.dtype)}
             if self.tokens.mask is not None:
-                inputs[self.tokens.mask] = tokens.mask.astype(self.tokens.dtype, copy=False)
-            embeddings = embeddings_of(np.asarray(run(inputs)[self.output]), len(part), to_unit=self.UNIT)
+                inputs[self.tokens.mask] = tokens.mask[part, :width].astype(self.tokens.dtype)
+            cut = tokens.truncated[part]
+            embeddings = embeddings_of(np.asarray(run(inputs)[self.output]), len(cut), to_unit=self.UNIT)
             results += [
-                TextEmbedding(embedding, cut, self.network, self.digest)
-                for embedding, cut in zip(embeddings, tokens.truncated, strict=True)
+                TextEmbedding(embedding, is_cut, self.network, self.digest)
+                for embedding, is_cut in zip(embeddings, cut, strict=True)
             ]
         return results
 

@@ -200,7 +200,7 @@ def _clip(tensors: Tensors, config: Mapping[str, Any] | None, tower: str, file: 
 
 def _text_tower(text: TextTower, kind: Kind) -> Network:
     length = int(text.text_model.embeddings.position_embedding.num_embeddings)
-    return Network(text, (0, 0), 1, kind, ("text_embeds",), length)
+    return Network(text, (0, 0), 1, kind, ("text_embeds",), length, card={"context_length": length})
 
 
 def _xclip(tensors: Tensors, config: Mapping[str, Any] | None, tower: str, file: str) -> Network:

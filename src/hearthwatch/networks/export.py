@@ -91,7 +91,7 @@ def _export(network: Network, input_name: str, output_names: Sequence[str], size
 def _examples(network: Network, size: tuple[int, int]) -> tuple[torch.Tensor, ...]:
     """Two questions and not one, and no square: the exporter takes ones and equal sides for constants."""
     if network.length is not None:
-        return (torch.zeros(2, network.length, dtype=torch.int64),)
+        return (torch.zeros(2, network.length - 1, dtype=torch.int64),)
     sides = tuple(patches * network.stride for patches in _EXAMPLE_PATCHES) if network.any_size else size
     pictures = torch.zeros(network.frames or 2, 3, *sides)
     # Another number of texts than of frames: equal sides would be taken for one.
@@ -101,6 +101,9 @@ def _examples(network: Network, size: tuple[int, int]) -> tuple[torch.Tensor, ..
 def _dynamic(network: Network) -> tuple[dict[int, Any], ...]:
     """Which axes of each input are free."""
     free: dict[int, Any] = {} if network.frames else {0: torch.export.Dim("batch")}
+    if network.length is not None:
+        # What comes behind a text's end changes nothing: the mask is causal.
+        free[1] = torch.export.Dim("tokens", min=2, max=network.length)
     if network.any_size:
         # By the stride's multiples: the exporter proves from it that no pixels are left over.
         free |= {axis: network.stride * torch.export.Dim(f"patches_{axis}", min=1) for axis in (2, 3)}

@@ -83,6 +83,7 @@ class LoadRequest:
         module: makes the same network as a `torch.nn.Module` in float32 and evaluation mode on the CPU. It takes the
             inputs by position, in order, and returns one tensor, or one per name in `outputs`. None where there is no
             such module.
+        tokens: fewest and most tokens of a row, where the graph reads texts in rows of any length; None elsewhere.
         max_batch: the largest batch that a TensorRT engine is built for; larger ones are answered in parts.
         engine_path: the documented `.engine` file; TensorRT's files are kept beside it, under its stem.
         concurrency: calls that are expected at the same time. A small network then runs them side by side, each in one
@@ -102,6 +103,7 @@ class LoadRequest:
     inputs: tuple[str, ...] = ()
     shapes: tuple[tuple[int | None, ...], ...] = ()
     module: Callable[[], Any] | None = None
+    tokens: tuple[int, int] | None = None
     max_batch: int = 8
     engine_path: Path | None = None
     concurrency: int = 1

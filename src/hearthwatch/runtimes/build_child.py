@@ -58,8 +58,9 @@ class BuildJob:
         return orjson.dumps({
             "path": str(request.path), "digest": request.digest, "bytes": request.bytes, "outputs": request.outputs,
             "device": request.device, "precision": request.precision, "inputs": request.inputs,
-            "shapes": request.shapes, "max_batch": request.max_batch, "level": self.level, "folder": str(self.folder),
-            "stem": self.stem, "timing_folder": None if self.timing_folder is None else str(self.timing_folder),
+            "shapes": request.shapes, "tokens": request.tokens, "max_batch": request.max_batch, "level": self.level,
+            "folder": str(self.folder), "stem": self.stem,
+            "timing_folder": None if self.timing_folder is None else str(self.timing_folder),
         })  # fmt: skip
 
     @classmethod
@@ -75,6 +76,7 @@ class BuildJob:
             precision=told["precision"],
             inputs=tuple(told["inputs"]),
             shapes=tuple(tuple(shape) for shape in told["shapes"]),
+            tokens=None if told["tokens"] is None else (told["tokens"][0], told["tokens"][1]),
             max_batch=told["max_batch"],
         )
         timing = told["timing_folder"]

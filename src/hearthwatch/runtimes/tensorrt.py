@@ -36,6 +36,10 @@ from hearthwatch.runtimes.onnxruntime import SessionRuntime
 OPTIMIZATION_LEVEL = 3
 #: The batch that TensorRT tunes for. Most calls bring one picture; other values were not measured.
 TUNED_BATCH = 1
+#: Sides of an input of texts: how many there are, and their tokens. Both may be free.
+TOKEN_SIDES = 2
+#: A batch, and tokens of a row.
+Free = tuple[int, int]
 
 #: NumPy's types by ONNX Runtime's names of them.
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,
@@ -138,8 +142,8 @@ class TensorRTEngine:
         options |= {"trt_dump_ep_context_model": "True", "trt_ep_context_embed_mode": "0",
                     "trt_ep_context_file_path": str(folder / f"{stem}_ctx.onnx")}  # fmt: skip
         session, _ = open_session(ort, request.path, [(TENSORRT, options), (CUDA, cuda_options(index))])
-        for batch in dict.fromkeys((min(batches(request)), max(batches(request)))):
-            session.run(None, {given.name: _zeros(given, batch) for given in session.get_inputs()})
+        for free in dict.fromkeys((smallest(request), largest(request))):
+            session.run(None, {given.name: _zeros(given, free) for given in session.get_inputs()})
 
     def cache(self, request: LoadRequest) -> EngineCache:
         """Where the engine of this request is kept.
@@ -156,7 +160,7 @@ class TensorRTEngine:
             tensorrt=self.version(self.parts.library(TENSORRT)),
             onnxruntime=str(self.parts.onnxruntime().__version__),
             precision=request.precision,
-            shapes=f"{profile(request, min(batches(request)))} to {profile(request, max(batches(request)))}",
+            shapes=f"{profile(request, smallest(request))} to {profile(request, largest(request))}",
             level=self.level,
         )
         return EngineCache(key, request.engine_path, request.cache_dir)
@@ -180,28 +184,40 @@ def build_options(request: LoadRequest, level: int, stem: str, timing_folder: Pa
     }
     if timing_folder is not None:
         options |= {"trt_timing_cache_enable": "True", "trt_timing_cache_path": str(timing_folder)}
-    if len(batches(request)) > 1:
-        sizes = {"min": min(batches(request)), "opt": TUNED_BATCH, "max": max(batches(request))}
-        options |= {f"trt_profile_{word}_shapes": profile(request, size) for word, size in sizes.items()}
+    low, high = smallest(request), largest(request)
+    if low != high:
+        sizes = {"min": low, "opt": (TUNED_BATCH, low[1]), "max": high}
+        options |= {f"trt_profile_{word}_shapes": profile(request, free) for word, free in sizes.items()}
     return options
 
 
-def profile(request: LoadRequest, batch: int) -> str:
+def smallest(request: LoadRequest) -> Free:
+    """The smallest batch, and the shortest row of tokens; 0 where no side but the batch is free."""
+    return min(batches(request)), request.tokens[0] if request.tokens else 0
+
+
+def largest(request: LoadRequest) -> Free:
+    """As `smallest`."""
+    return max(batches(request)), request.tokens[1] if request.tokens else 0
+
+
+def profile(request: LoadRequest, free: Free) -> str:
     """The inputs' shapes as the provider reads them: `images:1x3x640x640,other:1x4`."""
-    sides = ["x".join(str(side or batch) for side in shape) for shape in request.shapes]
-    return ",".join(f"{name}:{shape}" for name, shape in zip(request.inputs, sides, strict=True))
+    shapes = ["x".join(str(side or free[place > 0]) for place, side in enumerate(shape)) for shape in request.shapes]
+    return ",".join(f"{name}:{shape}" for name, shape in zip(request.inputs, shapes, strict=True))
 
 
 def batches(request: LoadRequest) -> tuple[int, ...]:
     """The batches that an engine takes: all up to the largest, or the one that the graph was exported for.
 
     Raises:
-        LoadFailed: shapes that are unknown, or dynamic in more than the batch.
+        LoadFailed: shapes that are unknown, or dynamic in more than the batch and the tokens of texts.
     """
     if not request.shapes or len(request.shapes) != len(request.inputs):
         raise LoadFailed("TensorRT needs the shapes of the inputs, and the request has none")
     for name, shape in zip(request.inputs, request.shapes, strict=True):
-        if None in shape[1:] or not shape:
+        of_tokens = request.tokens is not None and len(shape) == TOKEN_SIDES
+        if (None in shape[1:] and not of_tokens) or not shape:
             words = " x ".join("?" if side is None else str(side) for side in shape) or "no side"
             raise LoadFailed(f"TensorRT needs fixed sizes, and the input {name} is {words}; only a batch may vary")
     size, *others = {shape[0] for shape in request.shapes}
@@ -215,5 +231,6 @@ def _is_on(given: Mapping[str, str], asked: Mapping[str, str], precision: Precis
     return name is not None and str(given.get(name, asked[name])).lower() in {"1", "true"}
 
 
-def _zeros(given: Any, batch: int) -> Array:
-    return np.zeros([batch, *given.shape[1:]], _DTYPES[given.type])
+def _zeros(given: Any, free: Free) -> Array:
+    shape = [side if isinstance(side, int) else free[1] for side in given.shape[1:]]
+    return np.zeros([free[0], *shape], _DTYPES[given.type])
