@@ -26,10 +26,12 @@ from training.version import version_of
 if TYPE_CHECKING:
     from training.pair import Pair
 
-#: Pictures of one subject, and whole scenes and windows that the YOLO networks learn from as well; every so many-th of
-#: the former is also learned from as a whole.
-CLOSE, SETS = range(3000), ((TRAINING, 4), (WINDOWS, 0))
-STEPS = 12_000
+#: Pictures of one subject by how they are drawn, and whole scenes and windows that the YOLO networks learn from as
+#: well; every so many-th of the former is also learned from as a whole. From the first 3,000 alone it told postures
+#: that it had learned from right in 0.92 and others in 0.81, paint of vehicles in 0.99 and 0.81.
+CLOSE = ((subjects.shown, range(3000)), (subjects.shown_evenly, range(3000, 12_000)))
+SETS = ((TRAINING, 4), (WINDOWS, 0))
+STEPS = 24_000
 #: Least longer side of a thing, pixels, to be learned from: smaller ones are blurs.
 LEAST_PX = 72
 #: Of the vocabulary, and how often it reads every question.
@@ -37,7 +39,7 @@ TOKENS, ASKED = 1000, 40
 #: Folder of the one training's checkpoint.
 FAMILY = "clip-pair"
 #: That the one training takes on two cores, about.
-MINUTES = 28.0
+MINUTES = 60.0
 #: (height, width) of the image tower's input.
 SIZE = (224, 224)
 #: Name of the network in the space of its embeddings.
@@ -61,15 +63,17 @@ def train(work: Workplace) -> Path:
 
 def learned(work: Workplace) -> Pictures:
     """All pictures, drawn now as far as they are not there yet."""
-    close = gather(
-        subjects.shown,
-        CLOSE,
-        title="drawing subjects, 20 at a time",
-        folder=work.scenes / f"subjects-{version_of(subjects.__name__)}",
-        progress=work.progress,
-        processes=work.threads,
-    )
-    parts = [close]
+    parts = [
+        gather(
+            draw,
+            seeds,
+            title="drawing subjects, 20 at a time",
+            folder=work.scenes / f"{draw.__name__}-{version_of(subjects.__name__)}",
+            progress=work.progress,
+            processes=work.threads,
+        )
+        for draw, seeds in CLOSE
+    ]
     for each, wholes in SETS:
         known_scenes = scenes(each, work.scenes, processes=work.threads, progress=work.progress)
         parts.append(dict(subjects.squares(known_scenes, wholes=wholes)))
@@ -124,4 +128,5 @@ def _export_text(pair: Pair, onnx: Path, words: Vocabulary, facts: dict[str, Any
     write_metadata(
         onnx, {"license": LICENCE, **dict(zip((VOCABULARY_KEY, MERGES_KEY), vocabulary.as_files(words), strict=True))}
     )
-    write_card(onnx, "clip_text", outputs={"embedding": {"name": "text_embeds"}}, **facts)
+    outputs = {"embedding": {"name": "text_embeds"}}
+    write_card(onnx, "clip_text", outputs=outputs, context_length=CONTEXT, **facts)

@@ -21,7 +21,7 @@ FLOORS: Mapping[str, Mapping[str, float]] = {
     "depth_estimator": {"things_in_order": 0.90, "points_in_order": 0.93},
     "pet_classifier": {"accuracy": 0.83},
     "vehicle_classifier": {"accuracy": 0.87, "colour": 0.58},
-    "clip": {"posture": 0.77, "clothing_colour": 0.78, "vehicle_colour": 0.76, "object": 0.71},
+    "clip": {"posture": 0.83, "clothing_colour": 0.80, "vehicle_colour": 0.83, "object": 0.84},
     "action_recognizer": {"accuracy": 0.58},
-    "clip_text": {"posture_ensembled": 0.77, "clothing_colour_ensembled": 0.78, "object_ensembled": 0.71},
+    "clip_text": {"posture_ensembled": 0.83, "clothing_colour_ensembled": 0.80, "object_ensembled": 0.84},
 }

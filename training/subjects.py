@@ -55,7 +55,9 @@ MIN_VISIBLE, MIN_SIDE_PX = 0.6, 56
 WEAPON_FILLS, BOX_FILLS = 0.2, 0.08
 #: Kind "scene" has no box: it is the whole picture.
 SCENE = "scene"
+#: How often each kind is shown: as before a home, and evenly enough to tell vehicles and animals apart as well.
 _SUBJECTS = {"person": 0.78, "vehicle": 0.14, "animal": 0.08}
+_EVENLY = {"person": 0.5, "vehicle": 0.25, "animal": 0.25}
 _LIGHT_SHARES = (0.32, 0.2, 0.16, 0.18, 0.14)
 #: What hands hold; "box" is carried by both.
 _HANDS = {
@@ -70,6 +72,11 @@ _TALL_M = {"sitting": 1.35, "crouching": 1.15, "bending_over": 1.25, "crawling":
 def shown(seed: int) -> Rows:
     """A picture of one subject: `squares` by name; nothing where it is hidden."""
     return squares([draw(close_spec(seed))])
+
+
+def shown_evenly(seed: int) -> Rows:
+    """As `shown`, with more vehicles and animals."""
+    return squares([draw(close_spec(seed, _EVENLY))])
 
 
 def squares(scenes: Iterable[AnyScene], *, wholes: int = 0) -> Rows:
@@ -182,10 +189,15 @@ def _pixels(scene: RenderedScene, owner: int, box: Box) -> int:
     return round(int((scene.ids[y1:y2, x1:x2] == owner).sum()) / finer**2)
 
 
-def close_spec(seed: int) -> SceneSpec:
-    """One subject before one of the places; the camera looks at it."""
+def close_spec(seed: int, shares: Mapping[str, float] = _SUBJECTS) -> SceneSpec:
+    """One subject before one of the places; the camera looks at it.
+
+    Args:
+        seed: decides everything.
+        shares: how often each kind is shown.
+    """
     rng = np.random.default_rng([61, seed])
-    subject = _chosen(rng, _SUBJECTS)
+    subject = _chosen(rng, shares)
     place, light = PLACES[int(rng.integers(len(PLACES)))], str(rng.choice(LIGHTS, p=_LIGHT_SHARES))
     height_m, x = float(rng.uniform(2.0, 3.3)), float(rng.uniform(-0.2, 0.2))
     if subject == "person":
