@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,10 @@ def job_for(tmp_path: Path, **fields: Any) -> BuildJob:
 
 
 def is_running(number: int) -> bool:
+    """Whether a process is there and no zombie."""
     try:
         return Path(f"/proc/{number}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -39,5 +41,6 @@ def children() -> set[int]:
     """Processes that this one started and that still run: of this test, and what libraries keep for tests before it."""
     found: list[int] = []
     for task in Path("/proc/self/task").iterdir():
-        found += [int(number) for number in (task / "children").read_text(encoding="ascii").split()]
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended since
+            found += [int(number) for number in (task / "children").read_text(encoding="ascii").split()]
     return {number for number in found if is_running(number)}

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builds import is_running, needs_proc
 from hearthwatch.errors import ImageError, ImageTooLarge, ImageTruncated, NotAnImage
 from hearthwatch.vision.clip import is_video
 from hearthwatch.vision.header import Limits
@@ -323,6 +324,7 @@ def test_a_decoder_that_fails_says_why(clips: dict[str, Path]) -> None:
         next(sample_frames(clips["mp4"], 1, command=(sys.executable, "-c", "raise SystemExit('no room left')")))
 
 
+@needs_proc
 def test_no_decoder_outlives_whoever_started_it(clips: dict[str, Path]) -> None:
     program = (
         "import os, sys; from pathlib import Path; from hearthwatch.vision.video import sample_frames\n"
@@ -336,11 +338,3 @@ def test_no_decoder_outlives_whoever_started_it(clips: dict[str, Path]) -> None:
     while time.monotonic() < until and is_running(decoder):
         time.sleep(0.05)
     assert not is_running(decoder)
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
