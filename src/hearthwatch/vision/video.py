@@ -26,7 +26,7 @@ from hearthwatch.vision.clip import VideoFrame, decoded_frames
 from hearthwatch.vision.header import DEFAULT_LIMITS, Limits
 from hearthwatch.vision.image import Image
 
-#: Runs `main` with this interpreter. Starting it takes a quarter of a second.
+#: Runs `main` with this interpreter. Starting it takes about half a second.
 CHILD = (sys.executable, "-m", "hearthwatch.vision.video")
 _ERRORS = {kind.__name__: kind for kind in (ImageError, NotAnImage, ImageTruncated, ImageTooLarge)}
 
