@@ -25,8 +25,6 @@ from hearthwatch.runtimes.quiet import import_openvino
 #: networks, which gain at most a third from a batch on a CPU.
 STATIC_BATCHES = (1, 4)
 LARGE_NETWORK_BYTES = 64 << 20
-#: Sides of an input of texts: how many there are, and their tokens.
-_TOKEN_SIDES = 2
 
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
 _PRECISIONS: dict[str, Precision] = {"f32": "f32", "float32": "f32", "bf16": "bf16", "f16": "f16", "float16": "f16"}
@@ -70,7 +68,7 @@ class OpenVINORuntime:
         self._core = _core()
         with kept_locale():
             self._model: Any = self._core.read_model(request.path)
-        self._batches = _allowed_batches(self._model, request.bytes)
+        self._batches = _allowed_batches(self._model, request)
         self._compiled: dict[int | None, _Compiled] = {}
         self._lock = threading.Lock()
         first = self._compile(self._batches[0] if self._batches else None)
@@ -188,15 +186,15 @@ def _core() -> Any:
     return import_openvino().Core()
 
 
-def _allowed_batches(model: Any, size_bytes: int) -> tuple[int, ...] | None:
+def _allowed_batches(model: Any, request: LoadRequest) -> tuple[int, ...] | None:
     """The static sizes of a dynamic batch, or the one size that the graph was exported for.
 
     None: any size, for graphs that read texts of any length. Compiled for no shape in particular, the text
     tower of CLIP ViT-B reads eight short texts at once in 8.2 ms each, where one padded to 77 tokens takes 37.3.
     """
-    batch, *others = model.inputs[0].partial_shape
+    batch = model.inputs[0].partial_shape[0]
     if batch.is_static:
         return (int(batch.get_length()),)
-    if len(others) == _TOKEN_SIDES - 1 and others[0].is_dynamic:
+    if request.tokens is not None:
         return None
-    return STATIC_BATCHES if size_bytes <= LARGE_NETWORK_BYTES else (1,)
+    return STATIC_BATCHES if request.bytes <= LARGE_NETWORK_BYTES else (1,)

@@ -12,12 +12,10 @@ and cannot be seen from here, except when half of the frames or more are lost.
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import os
 import stat
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -71,8 +69,6 @@ def decoded_frames(path: Path, count: int, limits: Limits = DEFAULT_LIMITS) -> G
         ImageError: no clip, one that is cut off or empty, or frames over the limit; before the first frame,
             unless the file changes meanwhile or the stream its size.
     """
-    if count < 1:
-        raise ValueError(f"at least one frame must be asked for; got {count}")
     total = _count_frames(path, limits)
     wanted = {(2 * part + 1) * total // (2 * count) for part in range(count)}
     with _open_clip(path, limits) as capture:
@@ -136,29 +132,10 @@ def _open_clip(path: Path, limits: Limits) -> Iterator[cv2.VideoCapture]:
 
 def _capture(file: BinaryIO) -> cv2.VideoCapture:
     """Give the bytes of a file to FFmpeg, which turns the frames as the metadata says."""
-    _quieten_ffmpeg()
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        # OpenCV's stub does not say that any seekable binary file will do
-        source = cast("cv2.IStreamReader", file)
-        capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [])
-        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        return capture
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-
-
-@functools.cache
-def _quieten_ffmpeg() -> None:
-    """Keep the complaints of the FFmpeg inside OpenCV's wheel off standard error: they arrive as our errors.
-
-    Its level can only be set by an environment variable, and OpenCV sets it again for each file; the callback stays.
-    Where OpenCV was built otherwise, nothing is found and the lines are printed.
-    """
-    for library in Path(cv2.__file__).parents[1].glob("opencv_*.libs/libavutil*"):
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(str(library)).av_log_set_callback(None)
+    # OpenCV's stub does not say that any seekable binary file will do
+    capture = cv2.VideoCapture(cast("cv2.IStreamReader", file), cv2.CAP_FFMPEG, [])
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    return capture
 
 
 def _check_whole(file: BinaryIO, path: Path) -> None:
